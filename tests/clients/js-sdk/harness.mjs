@@ -51,7 +51,10 @@ const CHANGES = [
  */
 export function until(client, what, probe, timeoutMs = WAIT_MS) {
     return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => end(reject, new Error(`not within ${timeoutMs} ms: ${what}`)), timeoutMs);
+        const timer = setTimeout(() => {
+            ask();
+            end(reject, new Error(`not within ${timeoutMs} ms: ${what}`));
+        }, timeoutMs);
         const ask = () => {
             try {
                 const seen = probe();
