@@ -1,0 +1,122 @@
+//! Every command and argument.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// A Matrix homeserver for schools.
+#[derive(Debug, Parser)]
+#[command(name = "homeroom", version, arg_required_else_help = true, disable_help_subcommand = true)]
+pub(super) struct Args {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE", default_value = "homeroom.toml")]
+    pub(super) config: PathBuf,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the server until SIGTERM or SIGINT
+    Serve,
+    /// Check the configuration and list everything that is wrong with it
+    Check,
+    /// Make, change and list accounts, beside a running server or without one
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Examine disk, permissions, clock and data
+    Doctor {
+        /// Also check every invariant of the stored tables, which reads all of them
+        #[arg(long)]
+        deep: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Make an account
+    Add {
+        /// The part of the user id before the colon, such as anna
+        name: String,
+        /// A file with the password on its first line; "-" for standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+        /// Make the account an administrator
+        #[arg(long)]
+        admin: bool,
+    },
+    /// Set a new password and sign the account out everywhere
+    ResetPassword {
+        /// The user id, or its part before the colon
+        user: String,
+        /// A file with the new password on its first line; "-" for standard input
+        #[arg(long, value_name = "FILE")]
+        password_file: PathBuf,
+    },
+    /// Close an account for good
+    Deactivate {
+        /// The user id, or its part before the colon
+        user: String,
+    },
+    /// List the accounts
+    List {
+        /// As JSON: one object in each line
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_takes_a_configuration_before_or_after_it() {
+        for command in
+            ["serve", "check", "user list", "user add anna --password-file p", "user deactivate anna", "doctor"]
+        {
+            for line in [format!("homeroom {command} --config x.toml"), format!("homeroom --config x.toml {command}")] {
+                assert_eq!(parse(&line).unwrap().config, PathBuf::from("x.toml"), "{line}");
+            }
+            assert_eq!(parse(&format!("homeroom {command}")).unwrap().config, PathBuf::from("homeroom.toml"));
+        }
+    }
+
+    #[test]
+    fn the_options_of_commands_are_read() {
+        let Command::User(UserCommand::Add { name, password_file, admin }) =
+            parse("homeroom user add anna --password-file - --admin").unwrap().command
+        else {
+            panic!("another command");
+        };
+        assert_eq!((name.as_str(), password_file, admin), ("anna", PathBuf::from("-"), true));
+        assert!(matches!(parse("homeroom doctor --deep").unwrap().command, Command::Doctor { deep: true }));
+        assert!(matches!(
+            parse("homeroom user list --json").unwrap().command,
+            Command::User(UserCommand::List { json: true })
+        ));
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for line in
+            ["homeroom", "homeroom fly", "homeroom user add anna", "homeroom serve now", "homeroom check --deep"]
+        {
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        assert_eq!(parse("homeroom --version").unwrap_err().kind(), ErrorKind::DisplayVersion);
+    }
+}

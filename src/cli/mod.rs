@@ -1,0 +1,18 @@
+//! The command line: what somebody at a terminal, or a service manager, asks of Homeroom.
+//!
+//! - `args`: every command and argument, as clap reads them; `run`: from arguments to an exit code
+//! - a file per command: `serve`, `check`, `user`, `doctor`
+//! - `logging`: the log's form and level; `failure`: why a command ends badly
+//!
+//! Exit codes: 0 all is well, 1 a problem (said on standard error), 2 the command line itself is wrong.
+
+mod args;
+mod check;
+mod doctor;
+mod failure;
+mod logging;
+mod run;
+mod serve;
+mod user;
+
+pub use run::run;

@@ -1,0 +1,14 @@
+//! `[media]`: images and files.
+
+use super::{section::section, size::Size};
+
+section! {
+    /// Images and files.
+    pub struct Media in "media" {
+        /// The largest file that can be uploaded.
+        pub upload_bytes_max: Size = Size::mib(50);
+
+        /// How much one account may have uploaded in all.
+        pub user_quota_bytes: Size = Size::gib(5);
+    }
+}
