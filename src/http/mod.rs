@@ -1,0 +1,54 @@
+//! What every request passes, from the socket to a handler and back.
+//!
+//! | file | duty |
+//! |---|---|
+//! | `serve` | accepts connections (HTTP/1.1 and HTTP/2 in clear), bounds them, ends them at shutdown |
+//! | `trace` | the one middleware: address, request id, span, metrics, panics, CORS |
+//! | `address`, `request_id`, `cors`, `metrics`, `health` | its parts |
+//! | `ruma`, `extract` | extractors: a ruma request, or a session and raw bytes |
+//! | `auth`, `access` | who asks, and what guests, locked and suspended accounts may ask |
+//! | `body`, `json` | bodies read within bounds, JSON checked before it is parsed |
+//! | `limit`, `class` | rate limits per account and per address |
+//! | `error`, `refusal`, `reply`, `fallback` | answers |
+
+pub mod access;
+pub mod address;
+pub mod auth;
+pub mod body;
+pub mod class;
+pub mod cors;
+pub mod error;
+pub mod extract;
+pub mod fallback;
+pub mod health;
+pub mod json;
+pub mod limit;
+pub mod metrics;
+pub mod refusal;
+pub mod reply;
+pub mod request_id;
+pub mod ruma;
+pub mod serve;
+pub mod trace;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+mod tests;
+
+pub use self::{
+    address::{ClientAddress, TrustedProxies},
+    auth::{Appservice, Authenticate, Credentials, Session},
+    body::{BODY_BYTES_MAX, BoundedBody},
+    class::Class,
+    error::ApiError,
+    extract::{Auth, JsonBody, OptionalAuth, PathArgs, Query},
+    fallback::{method_not_allowed, not_found},
+    health::Health,
+    limit::Limiter,
+    metrics::{Metrics, operations},
+    reply::{ChunkWriter, JsonBytes, Reply, empty_json, json_chunks, json_stream},
+    request_id::RequestId,
+    ruma::Ruma,
+    serve::{ServeOptions, serve},
+    trace::{Entry, pass},
+};
