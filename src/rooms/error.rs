@@ -1,0 +1,66 @@
+//! What can go wrong with rooms.
+
+use ruma::RoomVersionId;
+
+use crate::{
+    event::{auth::AuthError, build::BuildError},
+    store::StoreError,
+};
+
+/// A refusal or failure of an operation on rooms.
+#[derive(Debug, thiserror::Error)]
+pub enum RoomsError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such room, or the user may not know of it.
+    #[error("no such room")]
+    NoRoom,
+    /// There is no such event, or the user may not see it.
+    #[error("no such event")]
+    NoEvent,
+    /// The room's rules do not allow it.
+    #[error("not allowed: {0}")]
+    Forbidden(String),
+    /// The school's rules do not allow it; the text is for the person who asked.
+    #[error("{message}")]
+    Policy {
+        /// The reason, readable by a person.
+        message: String,
+        /// The rule's id, for clients that know it (`org.homeroom.reason`).
+        reason: String,
+    },
+    /// The event is larger than the specification allows.
+    #[error("too large: {0}")]
+    TooLarge(String),
+    /// The request contradicts itself or the room's rules of form.
+    #[error("{0}")]
+    Invalid(String),
+    /// The action does not fit the user's membership (`M_BAD_STATE`).
+    #[error("{0}")]
+    BadState(String),
+    /// The same user reacted to the same event with the same key before.
+    #[error("you have already reacted with this key")]
+    DuplicateAnnotation,
+    /// This server does not make or know rooms of this version.
+    #[error("room version {0} is not supported")]
+    UnsupportedVersion(RoomVersionId),
+    /// The alias is taken.
+    #[error("the alias is taken")]
+    AliasInUse,
+}
+
+impl From<AuthError> for RoomsError {
+    fn from(error: AuthError) -> Self {
+        Self::Forbidden(error.0)
+    }
+}
+
+impl From<BuildError> for RoomsError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            other => Self::Invalid(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Finds rooms, loads them when needed, and keeps those in use in memory.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use ruma::{
+    OwnedServerName, RoomId, RoomVersionId, UserId,
+    events::StateEventType,
+};
+
+use super::{
+    RoomsError,
+    policy::SharedPolicy,
+    room::{Room, RoomView, TAIL_MAX},
+};
+use crate::{
+    clock::Clock,
+    event::{
+        PowerLevels, SigningKey,
+        content::{self, Create, JoinRules},
+        room_version,
+    },
+    ids::Ids,
+    notify::Notifier,
+    store::{
+        Event, Events, Order, RoomNo, Store, StoreError, UserNo,
+        schema::rooms::{MEMBERS, MemberRecord, Membership, ROOMS, TIMELINE, USER_ROOMS},
+        state_tree::{StateRoot, StateTree},
+    },
+};
+
+/// Rooms kept in memory though nobody uses them at the moment.
+const ROOMS_KEPT: usize = 20_000;
+/// Users whose room lists are kept in memory.
+const USERS_KEPT: usize = 20_000;
+/// Locks that keep one room from being loaded twice at once.
+const LOADERS: usize = 32;
+/// Counters of membership changes.
+const CHANGE_COUNTERS: usize = 4096;
+/// Most rooms of one user, most members of one room.
+pub(super) const LIST_MAX: usize = 1_000_000;
+
+/// What rooms are built from.
+pub struct RoomsParts {
+    /// Tables and the committer.
+    pub store: Store,
+    /// Events.
+    pub events: Events,
+    /// Room states.
+    pub tree: StateTree,
+    /// The time.
+    pub clock: Clock,
+    /// Random ids.
+    pub ids: Ids,
+    /// Wakes waiting syncs.
+    pub notifier: Notifier,
+    /// Signs this server's events.
+    pub key: Arc<SigningKey>,
+    /// This server's name.
+    pub server_name: OwnedServerName,
+    /// The rules of the house.
+    pub policy: SharedPolicy,
+}
+
+/// All rooms. Cheap to clone.
+#[derive(Clone)]
+pub struct Rooms {
+    pub(super) parts: Arc<RoomsParts>,
+    kept: Arc<Cache<RoomNo, Arc<Room>>>,
+    known: Arc<Mutex<HashMap<RoomNo, Weak<Room>>>>,
+    loaders: Arc<[tokio::sync::Mutex<()>]>,
+    user_rooms: Arc<UserRooms>,
+}
+
+/// A room that a user has something to do with.
+#[derive(Clone)]
+pub struct UserRoom {
+    /// The room.
+    pub room: Arc<Room>,
+    /// What the user is to it.
+    pub record: MemberRecord,
+}
+
+/// The room lists of users, kept while nothing in them changes.
+struct UserRooms {
+    lists: Cache<UserNo, Arc<Vec<UserRoom>>>,
+    /// Raised with each change of a user's memberships: a list read meanwhile is not kept.
+    /// Several users share a counter, which only costs a list that need not have been dropped.
+    changes: Mutex<Box<[u64; CHANGE_COUNTERS]>>,
+}
+
+impl Rooms {
+    /// Rooms over these parts.
+    pub fn new(parts: RoomsParts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            kept: Arc::new(Cache::new(ROOMS_KEPT)),
+            known: Arc::default(),
+            loaders: (0..LOADERS).map(|_| tokio::sync::Mutex::default()).collect(),
+            user_rooms: Arc::new(UserRooms { lists: Cache::new(USERS_KEPT), changes: Mutex::new(Box::new([0; CHANGE_COUNTERS])) }),
+        }
+    }
+
+    /// The store underneath.
+    pub fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// The events underneath.
+    pub fn events(&self) -> &Events {
+        &self.parts.events
+    }
+
+    /// The room states underneath.
+    pub fn tree(&self) -> &StateTree {
+        &self.parts.tree
+    }
+
+    /// The rules of the house.
+    pub fn policy(&self) -> &SharedPolicy {
+        &self.parts.policy
+    }
+
+    /// Whether a user is one of this server's.
+    pub fn is_local(&self, user: &UserId) -> bool {
+        user.server_name() == self.parts.server_name
+    }
+
+    /// A room by id.
+    pub async fn by_id(&self, id: &RoomId) -> Result<Option<Arc<Room>>, StoreError> {
+        match self.parts.store.room(id).await? {
+            Some(number) => self.get(number).await,
+            None => Ok(None),
+        }
+    }
+
+    /// A room by number.
+    pub async fn get(&self, number: RoomNo) -> Result<Option<Arc<Room>>, StoreError> {
+        if let Some(room) = self.in_memory(number) {
+            return Ok(Some(room));
+        }
+        let slot = usize::try_from(number.0).unwrap_or_default() % LOADERS;
+        let Some(loader) = self.loaders.get(slot) else { return Ok(None) };
+        let _loading = loader.lock().await;
+        if let Some(room) = self.in_memory(number) {
+            return Ok(Some(room));
+        }
+        let Some(room) = self.load(number).await? else { return Ok(None) };
+        let room = Arc::new(room);
+        self.keep(&room);
+        Ok(Some(room))
+    }
+
+    fn in_memory(&self, number: RoomNo) -> Option<Arc<Room>> {
+        if let Some(room) = self.kept.get(&number) {
+            return Some(room);
+        }
+        let room = self.known.lock().get(&number)?.upgrade()?;
+        self.kept.insert(number, room.clone());
+        Some(room)
+    }
+
+    /// Makes a room findable. There must be none of its number.
+    pub(super) fn keep(&self, room: &Arc<Room>) {
+        let mut known = self.known.lock();
+        if known.len() > 2 * ROOMS_KEPT {
+            known.retain(|_, room| room.strong_count() > 0);
+        }
+        known.insert(room.number, Arc::downgrade(room));
+        self.kept.insert(room.number, room.clone());
+    }
+
+    async fn load(&self, number: RoomNo) -> Result<Option<Room>, StoreError> {
+        let RoomsParts { store, events, .. } = &*self.parts;
+        let Some(record) = store.get(&ROOMS, &number).await? else { return Ok(None) };
+        let corrupt = |what| StoreError::Corrupt { table: ROOMS.name, what };
+        let version = RoomVersionId::try_from(record.version).map_err(|_| corrupt("the room version"))?;
+        let rules = room_version::supported(&version).ok_or(corrupt("a room version this server does not know"))?;
+        let id = store.room_id(number).await?;
+        let tail = store.prefix(&TIMELINE, &number, Order::Descending, TAIL_MAX).await?;
+        let newest: Vec<_> = tail.iter().map(|((_, order), event)| (*order, *event)).collect();
+        let (_, last) = newest.first().ok_or(corrupt("a room without events"))?;
+        let last = events.require(number, *last).await?;
+        let extremities = match record.extremities {
+            None => vec![(last.pdu.event_id.clone(), last.pdu.depth)],
+            Some(numbers) => {
+                let mut found = Vec::new();
+                for event in numbers {
+                    let event = events.require(number, event).await?;
+                    found.push((event.pdu.event_id.clone(), event.pdu.depth));
+                }
+                found
+            }
+        };
+        let view = self.load_view(number, &rules, last.header.state_after, extremities).await?;
+        let room = Room::new(id, number, version, rules, Arc::new(view));
+        room.load_tail(&newest, newest.len() < TAIL_MAX);
+        Ok(Some(room))
+    }
+
+    async fn load_view(
+        &self,
+        number: RoomNo,
+        rules: &ruma::room_version_rules::RoomVersionRules,
+        state: StateRoot,
+        extremities: Vec<(ruma::OwnedEventId, u64)>,
+    ) -> Result<RoomView, StoreError> {
+        let create = self
+            .state_event(number, state, &StateEventType::RoomCreate, "")
+            .await?
+            .ok_or(StoreError::Corrupt { table: ROOMS.name, what: "a room without a create event" })?;
+        let power = self.state_event(number, state, &StateEventType::RoomPowerLevels, "").await?;
+        let join_rules = self.state_event(number, state, &StateEventType::RoomJoinRules, "").await?;
+        let visibility = self.state_event(number, state, &StateEventType::RoomHistoryVisibility, "").await?;
+        let members = self.parts.store.prefix(&MEMBERS, &number, Order::Ascending, LIST_MAX).await?;
+        let count = |wanted| members.iter().filter(|(_, m)| m.membership == wanted).count() as u64;
+        let empty = content_of(None);
+        Ok(RoomView {
+            state,
+            extremities,
+            created: Arc::new(Create::read(&create.pdu.content, &create.pdu.sender, rules)),
+            power: Arc::new(PowerLevels::read(rules, &create.pdu, power.as_deref().map(|e| &*e.pdu))),
+            join_rules: Arc::new(JoinRules::read(join_rules.as_deref().map_or(&*empty, |e| &*e.pdu.content))),
+            history_visibility: content::history_visibility(visibility.as_deref().map_or(&*empty, |e| &*e.pdu.content)),
+            joined: members
+                .iter()
+                .filter(|(_, m)| m.local && m.membership == Membership::Join)
+                .map(|((_, user), _)| user.0)
+                .collect(),
+            joined_count: count(Membership::Join),
+            invited_count: count(Membership::Invite),
+            create,
+        })
+    }
+
+    /// The event of a state for a type and state key.
+    pub async fn state_event(
+        &self,
+        room: RoomNo,
+        state: StateRoot,
+        kind: &StateEventType,
+        key: &str,
+    ) -> Result<Option<Arc<Event>>, StoreError> {
+        let Some(pair) = self.parts.store.state_key(kind, key).await? else { return Ok(None) };
+        match self.parts.tree.get(state, pair).await? {
+            Some(number) => self.parts.events.require(room, number).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// All events of a state.
+    pub async fn state_events(&self, room: RoomNo, state: StateRoot) -> Result<Vec<Arc<Event>>, StoreError> {
+        let entries = self.parts.tree.entries(state).await?;
+        let mut events = Vec::with_capacity(entries.len());
+        for (_, number) in entries {
+            events.push(self.parts.events.require(room, number).await?);
+        }
+        Ok(events)
+    }
+
+    /// A user's current membership in a room.
+    pub async fn membership(&self, room: RoomNo, user: UserNo) -> Result<Option<MemberRecord>, StoreError> {
+        self.parts.store.get(&MEMBERS, &(room, user)).await
+    }
+
+    /// Whether a user of this server has joined a room.
+    pub fn has_joined(room: &Room, user: UserNo) -> bool {
+        room.view().joined.binary_search(&user.0).is_ok()
+    }
+
+    /// A room that a user has joined.
+    ///
+    /// # Errors
+    /// [`RoomsError::Forbidden`] when they have not, whether or not the room exists.
+    pub async fn joined_room(&self, id: &RoomId, user: UserNo) -> Result<Arc<Room>, RoomsError> {
+        let room = self.by_id(id).await?.filter(|room| Self::has_joined(room, user));
+        room.ok_or_else(|| RoomsError::Forbidden("you are not in this room".into()))
+    }
+
+    /// Every room a user has joined, left, been invited to, asked to join or been banned from, by room number.
+    pub async fn user_rooms(&self, user: UserNo) -> Result<Arc<Vec<UserRoom>>, StoreError> {
+        if let Some(list) = self.user_rooms.lists.get(&user) {
+            return Ok(list);
+        }
+        let before = self.user_rooms.changes.lock().get(change_counter(user)).copied();
+        let rows = self.parts.store.prefix(&USER_ROOMS, &user, Order::Ascending, LIST_MAX).await?;
+        let mut list = Vec::with_capacity(rows.len());
+        for ((_, number), record) in rows {
+            if let Some(room) = self.get(number).await? {
+                list.push(UserRoom { room, record });
+            }
+        }
+        let list = Arc::new(list);
+        let changes = self.user_rooms.changes.lock();
+        if changes.get(change_counter(user)).copied() == before {
+            self.user_rooms.lists.insert(user, list.clone());
+        }
+        Ok(list)
+    }
+
+    /// Called by the committer when a membership of these users has changed.
+    pub(super) fn forget_user_rooms(&self, users: &[UserNo]) {
+        let mut changes = self.user_rooms.changes.lock();
+        for user in users {
+            if let Some(counter) = changes.get_mut(change_counter(*user)) {
+                *counter += 1;
+            }
+            self.user_rooms.lists.remove(user);
+        }
+    }
+}
+
+fn change_counter(user: UserNo) -> usize {
+    usize::try_from(user.0).unwrap_or_default() % CHANGE_COUNTERS
+}
+
+/// The content of an event, or an empty object.
+pub(super) fn content_of(event: Option<&Event>) -> Box<serde_json::value::RawValue> {
+    event.map_or_else(|| crate::event::Content::empty().into_raw(), |event| event.pdu.content.clone())
+}

@@ -1,0 +1,341 @@
+//! The one writer of events.
+//!
+//! A [`Writer`] holds a room's lock. Each [`Writer::append`] builds an event on the room's head, checks it against the
+//! room's rules, signs it and adds its rows to one batch; [`Writer::commit`] hands the batch over, lets the lock go and
+//! waits until it is durable. Appending to a room therefore never waits for the disk of the event before.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ruma::{
+    MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId,
+    events::{StateEventType, TimelineEventType, room::history_visibility::HistoryVisibility},
+    room_version_rules::RoomVersionRules,
+};
+use parking_lot::Mutex;
+use tokio::sync::OwnedMutexGuard;
+
+use super::{
+    Rooms, RoomsError,
+    effects::Effects,
+    registry::content_of,
+    room::{Room, RoomView},
+};
+use crate::{
+    event::{
+        Content, Pdu, PduBuilder, PowerLevels, auth,
+        content::{Create, JoinRules},
+        room_version,
+    },
+    notify::Concerned,
+    store::{
+        Batch, Event, EventNo, Position, Rows, StoreError, UserNo, Verdict,
+        events::Header,
+        schema::rooms::{ROOMS, RoomRecord, TIMELINE},
+        state_tree::StateRoot,
+    },
+};
+
+/// An event to be made.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its type.
+    pub kind: TimelineEventType,
+    /// Its state key, if it is state.
+    pub state_key: Option<Box<str>>,
+    /// Its content.
+    pub content: Content,
+    /// The event it redacts.
+    pub redacts: Option<OwnedEventId>,
+    /// Who sends it: a user of this server.
+    pub sender: OwnedUserId,
+    /// The device and transaction id it came with.
+    pub transaction: Option<(String, String)>,
+    /// Another time than now, for application services.
+    pub origin_server_ts: Option<MilliSecondsSinceUnixEpoch>,
+}
+
+impl NewEvent {
+    /// A state event.
+    pub fn state(sender: &UserId, kind: StateEventType, key: &str, content: Content) -> Self {
+        Self {
+            kind: kind.to_string().into(),
+            state_key: Some(key.into()),
+            content,
+            redacts: None,
+            sender: sender.to_owned(),
+            transaction: None,
+            origin_server_ts: None,
+        }
+    }
+
+    /// A message event.
+    pub fn message(sender: &UserId, kind: TimelineEventType, content: Content) -> Self {
+        Self { kind, state_key: None, content, redacts: None, sender: sender.to_owned(), transaction: None, origin_server_ts: None }
+    }
+}
+
+/// Where the committer has put the events.
+type Placed = Arc<Mutex<Vec<(i64, EventNo)>>>;
+
+/// The right to write to one room.
+pub struct Writer {
+    rooms: Rooms,
+    room: Arc<Room>,
+    head: OwnedMutexGuard<Arc<RoomView>>,
+    view: RoomView,
+    batch: Batch,
+    added: Vec<Arc<Event>>,
+    placed: Placed,
+    effects: Effects,
+    /// The room is being made by this writer.
+    new: bool,
+}
+
+impl Rooms {
+    /// Waits for the room's lock.
+    pub async fn writer(&self, room: &Arc<Room>) -> Writer {
+        let head = room.head.clone().lock_owned().await;
+        let view = RoomView::clone(&head);
+        Writer {
+            rooms: self.clone(),
+            room: room.clone(),
+            head,
+            view,
+            batch: Batch::new(),
+            added: Vec::new(),
+            placed: Placed::default(),
+            effects: Effects::default(),
+            new: false,
+        }
+    }
+
+    /// Begins a new room with its create event. `content` is without `room_version` and `creator`; they are added as
+    /// the version wants them. Nothing exists until the writer commits.
+    pub async fn new_room(&self, sender: &UserId, version: &RoomVersionId, content: &Content) -> Result<Writer, RoomsError> {
+        let rules = room_version::supported(version).ok_or_else(|| RoomsError::UnsupportedVersion(version.clone()))?;
+        let mut content = content.with_string("room_version", version.as_str()).map_err(|e| RoomsError::Invalid(e.to_string()))?;
+        if !rules.authorization.use_room_create_sender {
+            content = content.with_string("creator", sender.as_str()).map_err(|e| RoomsError::Invalid(e.to_string()))?;
+        }
+        let room_id = if rules.authorization.room_create_event_id_as_room_id { None } else { Some(self.new_room_id()?) };
+        let event = NewEvent::state(sender, StateEventType::RoomCreate, "", content);
+        let pdu = self.build(event.clone(), room_id, Vec::new(), Vec::new(), 1, &rules)?;
+        auth::check_own(&pdu, &rules, |_, _| None::<Arc<Pdu>>)?;
+
+        let mut batch = Batch::new();
+        let number = self.parts.store.mint_room(&pdu.room_id, &mut batch).await?;
+        let user = self.parts.store.mint_user(sender, &mut batch).await?;
+        let pair = self.parts.store.mint_state_key(&StateEventType::RoomCreate, "", &mut batch).await?;
+        let event_number = self.parts.store.next_event();
+        let state = self.parts.tree.apply(StateRoot::EMPTY, &[(pair, Some(event_number))], &mut batch).await?;
+        let header = header(&pdu, user, StateRoot::EMPTY, state, None, None);
+        let create = Arc::new(Event::new(event_number, number, header, pdu)?);
+        let placed = Placed::default();
+        self.parts.events.add(&create, &mut batch, timeline_row(&create, &placed));
+        let record = RoomRecord { version: version.to_string(), created_ms: self.parts.clock.now_ms(), extremities: None };
+        batch.put(&ROOMS, &number, &record);
+
+        let view = first_view(&create, &rules, state);
+        let room = Arc::new(Room::new(create.pdu.room_id.clone(), number, version.clone(), rules, Arc::new(view.clone())));
+        room.load_tail(&[], true);
+        let head = room.head.clone().lock_owned().await;
+        Ok(Writer { rooms: self.clone(), room, head, view, batch, added: vec![create], placed, effects: Effects::default(), new: true })
+    }
+
+    fn new_room_id(&self) -> Result<OwnedRoomId, RoomsError> {
+        let id = format!("!{}:{}", self.parts.ids.room_localpart(), self.parts.server_name);
+        RoomId::parse(id).map_err(|e| RoomsError::Invalid(e.to_string()))
+    }
+
+    fn build(
+        &self,
+        event: NewEvent,
+        room_id: Option<OwnedRoomId>,
+        prev_events: Vec<OwnedEventId>,
+        auth_events: Vec<OwnedEventId>,
+        depth: u64,
+        rules: &RoomVersionRules,
+    ) -> Result<Pdu, RoomsError> {
+        let builder = PduBuilder {
+            kind: event.kind,
+            state_key: event.state_key,
+            content: event.content,
+            redacts: event.redacts,
+            sender: event.sender,
+            room_id,
+            origin_server_ts: event.origin_server_ts.unwrap_or_else(|| self.parts.clock.now()),
+            prev_events,
+            auth_events,
+            depth,
+        };
+        Ok(builder.build(rules, &self.parts.key)?)
+    }
+}
+
+impl Writer {
+    /// The room as this writer has made it so far.
+    pub fn view(&self) -> &RoomView {
+        &self.view
+    }
+
+    /// The room.
+    pub fn room(&self) -> &Arc<Room> {
+        &self.room
+    }
+
+    /// Rows that become durable together with the events.
+    pub fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
+    }
+
+    /// The state event in force for a type and key, appended ones included.
+    pub async fn state_event(&self, kind: &StateEventType, key: &str) -> Result<Option<Arc<Event>>, StoreError> {
+        let is_it = |event: &&Arc<Event>| event.pdu.state_pair().is_some_and(|pair| pair == (kind.clone(), key));
+        match self.added.iter().rev().find(is_it) {
+            Some(event) => Ok(Some(event.clone())),
+            None => self.rooms.state_event(self.room.number, self.view.state, kind, key).await,
+        }
+    }
+
+    /// Builds an event on the head, checks it against the room's rules, and adds it.
+    ///
+    /// # Errors
+    /// [`RoomsError::Forbidden`] when the rules refuse it; the writer can then still be used or dropped.
+    pub async fn append(&mut self, new: NewEvent) -> Result<Arc<Event>, RoomsError> {
+        let rules = self.room.rules.clone();
+        let state = self.auth_state(&new, &rules).await?;
+        let kinds = auth::auth_types(&new.kind, &new.sender, new.state_key.as_deref(), new.content.raw(), &rules)?;
+        let auth_events = kinds.iter().filter_map(|pair| Some(state.get(pair)?.event_id.clone())).collect();
+        let (prev_events, depths): (Vec<_>, Vec<_>) = self.view.extremities.iter().cloned().unzip();
+        let depth = depths.into_iter().max().unwrap_or(0) + 1;
+        let transaction = new.transaction.clone();
+        let room_id = Some(self.room.id.clone());
+        let pdu = self.rooms.build(new, room_id, prev_events, auth_events, depth, &rules)?;
+        auth::check_own(&pdu, &rules, |kind, key| state.get(&(kind.clone(), key.to_owned())).cloned())?;
+        self.add(pdu, transaction).await
+    }
+
+    async fn add(&mut self, pdu: Pdu, transaction: Option<(String, String)>) -> Result<Arc<Event>, RoomsError> {
+        let parts = self.rooms.parts.clone();
+        let number = parts.store.next_event();
+        let user = parts.store.mint_user(&pdu.sender, &mut self.batch).await?;
+        let before = self.view.state;
+        let (mut after, mut replaces) = (before, None);
+        if let Some((kind, key)) = pdu.state_pair() {
+            let pair = parts.store.mint_state_key(&kind, key, &mut self.batch).await?;
+            replaces = parts.tree.get(before, pair).await?;
+            after = parts.tree.apply(before, &[(pair, Some(number))], &mut self.batch).await?;
+        }
+        let header = header(&pdu, user, before, after, replaces, transaction);
+        let event = Arc::new(Event::new(number, self.room.number, header, pdu)?);
+        let rows = timeline_row(&event, &self.placed);
+        let more = self.effects.of(&parts, &self.room, &mut self.view, &event, &mut self.batch).await?;
+        parts.events.add(&event, &mut self.batch, move |order, made| {
+            rows(order, made);
+            for row in more {
+                row(order, made);
+            }
+        });
+        self.view.state = after;
+        self.view.extremities = vec![(event.pdu.event_id.clone(), event.pdu.depth)];
+        self.added.push(event.clone());
+        Ok(event)
+    }
+
+    /// The state that the rules will ask for.
+    async fn auth_state(
+        &self,
+        new: &NewEvent,
+        rules: &RoomVersionRules,
+    ) -> Result<HashMap<(StateEventType, String), Arc<Pdu>>, RoomsError> {
+        let mut wanted = auth::auth_types(&new.kind, &new.sender, new.state_key.as_deref(), new.content.raw(), rules)?;
+        wanted.push((StateEventType::RoomCreate, String::new()));
+        let mut state = HashMap::with_capacity(wanted.len());
+        for (kind, key) in wanted {
+            if let Some(event) = self.state_event(&kind, &key).await? {
+                state.insert((kind, key), event.pdu.clone());
+            }
+        }
+        Ok(state)
+    }
+
+    /// Makes everything durable and visible. The answer is the position of the last event.
+    pub async fn commit(self) -> Result<Position, StoreError> {
+        let Self { rooms, room, mut head, view, mut batch, added: _, placed, effects, new } = self;
+        let view = Arc::new(view);
+        let concerned = effects.concerned(&view);
+        let (publishing, published, changed, known) = (room.clone(), view.clone(), effects.changed_users(), rooms.clone());
+        batch.on_publish(move |_| {
+            publishing.publish(published, &placed.lock());
+            if new {
+                known.keep(&publishing);
+            }
+            known.forget_user_rooms(&changed);
+            effects.publish(&known.parts.events, publishing.number);
+            for users in concerned {
+                known.parts.notifier.wake(users);
+            }
+        });
+        let place = rooms.parts.store.place().await?;
+        let done = place.commit(batch);
+        *head = view;
+        drop(head);
+        done.await
+    }
+}
+
+fn header(
+    pdu: &Pdu,
+    sender: UserNo,
+    state_before: StateRoot,
+    state_after: StateRoot,
+    replaces_state: Option<EventNo>,
+    transaction: Option<(String, String)>,
+) -> Header {
+    Header {
+        event_id: pdu.event_id.to_string(),
+        sender,
+        state_before,
+        state_after,
+        verdict: Verdict::Accepted,
+        redacted_by: None,
+        replaces_state,
+        transaction,
+    }
+}
+
+fn timeline_row(event: &Event, placed: &Placed) -> impl FnOnce(i64, &mut Rows) + Send + use<> {
+    let (room, event, placed) = (event.room, event.number, placed.clone());
+    move |order, rows| {
+        rows.put(&TIMELINE, &(room, order), &event);
+        placed.lock().push((order, event));
+    }
+}
+
+fn first_view(create: &Arc<Event>, rules: &RoomVersionRules, state: StateRoot) -> RoomView {
+    let created = Create::read(&create.pdu.content, &create.pdu.sender, rules);
+    RoomView {
+        state,
+        extremities: vec![(create.pdu.event_id.clone(), create.pdu.depth)],
+        power: Arc::new(PowerLevels::read(rules, &create.pdu, None)),
+        join_rules: Arc::new(JoinRules::read(&content_of(None))),
+        history_visibility: HistoryVisibility::Shared,
+        joined: Arc::from([]),
+        joined_count: 0,
+        invited_count: 0,
+        created: Arc::new(created),
+        create: create.clone(),
+    }
+}
+
+/// Waits for everything that was handed over before, so that an answer about it can be given.
+pub(super) async fn settled(rooms: &Rooms) -> Result<(), StoreError> {
+    rooms.parts.store.commit(Batch::new()).await.map(drop)
+}
+
+/// Everyone in a room, and whom else an event concerns.
+pub(super) fn concerned(joined: &Arc<[u64]>, others: &[UserNo]) -> Vec<Concerned> {
+    let mut all = vec![Concerned::Users(joined.clone())];
+    all.extend(others.iter().map(|user| Concerned::User(user.0)));
+    all
+}

@@ -1,0 +1,91 @@
+//! What one writer changes, all or nothing.
+
+use super::{
+    Position,
+    codec::{Family, Key, Table, Value},
+};
+
+/// One row to write: `None` as value deletes.
+pub(super) type Row = (Family, Vec<u8>, Option<Vec<u8>>);
+
+/// Rows on their way to the engine.
+#[derive(Default)]
+pub struct Rows(pub(super) Vec<Row>);
+
+impl Rows {
+    /// Writes a row.
+    pub fn put<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K, value: &V) {
+        self.0.push((table.family, table.key(key), Some(value.encode())));
+    }
+
+    /// Writes a row whose value is encoded already.
+    pub fn put_encoded<K: Key, V>(&mut self, table: &Table<K, V>, key: &K, value: Vec<u8>) {
+        self.0.push((table.family, table.key(key), Some(value)));
+    }
+
+    /// Deletes a row, if it is there.
+    pub fn delete<K: Key, V>(&mut self, table: &Table<K, V>, key: &K) {
+        self.0.push((table.family, table.key(key), None));
+    }
+}
+
+type Late = Box<dyn FnOnce(&mut Rows) + Send>;
+type Stamp = Box<dyn FnOnce(Position, &mut Rows) + Send>;
+type Publish = Box<dyn FnOnce(Position) + Send>;
+
+/// Rows, rows that contain their own stream position, and what happens once all of them are durable.
+///
+/// A batch is atomic. Positions are not known before the commit, because another writer may come first: rows that
+/// contain one are given as closures and made by the committer.
+#[derive(Default)]
+pub struct Batch {
+    pub(super) rows: Rows,
+    pub(super) late: Vec<Late>,
+    pub(super) stamps: Vec<Stamp>,
+    pub(super) publish: Vec<Publish>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes a row.
+    pub fn put<K: Key, V: Value>(&mut self, table: &Table<K, V>, key: &K, value: &V) {
+        self.rows.put(table, key, value);
+    }
+
+    /// Writes a row whose value is encoded already.
+    pub fn put_encoded<K: Key, V>(&mut self, table: &Table<K, V>, key: &K, value: Vec<u8>) {
+        self.rows.put_encoded(table, key, value);
+    }
+
+    /// Deletes a row, if it is there.
+    pub fn delete<K: Key, V>(&mut self, table: &Table<K, V>, key: &K) {
+        self.rows.delete(table, key);
+    }
+
+    /// Takes the next stream position and makes rows that contain it. Each call takes one position, in the order of
+    /// the calls. `make` runs on the committer's thread: no I/O, no locks that are held elsewhere for long.
+    pub fn at_position(&mut self, make: impl FnOnce(Position, &mut Rows) + Send + 'static) {
+        self.stamps.push(Box::new(make));
+    }
+
+    /// Makes rows when the batch takes its place in the order of commits, for decisions that depend on what other
+    /// writers handed over before. Takes no position. As short as `at_position`'s closures.
+    pub fn rows_later(&mut self, make: impl FnOnce(&mut Rows) + Send + 'static) {
+        self.late.push(Box::new(make));
+    }
+
+    /// Runs once the batch is durable, before its positions become visible, in commit order; given the batch's last
+    /// position. It updates what readers keep in memory and says whom to wake. Short: it runs on the committer's thread.
+    pub fn on_publish(&mut self, publish: impl FnOnce(Position) + Send + 'static) {
+        self.publish.push(Box::new(publish));
+    }
+
+    /// Nothing to write and nothing to publish.
+    pub fn is_empty(&self) -> bool {
+        self.rows.0.is_empty() && self.late.is_empty() && self.stamps.is_empty() && self.publish.is_empty()
+    }
+}

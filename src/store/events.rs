@@ -1,0 +1,281 @@
+//! Events as stored, and the bounded cache of those in use.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use quick_cache::{Weighter, sync::Cache};
+use ruma::{EventId, OwnedEventId};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Batch, EventNo, RoomNo, Rows, Store, StoreError, UserNo,
+    codec::Value,
+    schema::rooms::{EVENT_IDS, EVENTS},
+    state_tree::StateRoot,
+};
+use crate::event::{ClientEvent, Pdu};
+
+const VERSION: u8 = 1;
+
+/// What this server knows of an event beside its JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The event's id.
+    pub event_id: String,
+    /// The sender.
+    pub sender: UserNo,
+    /// The room's state before the event.
+    pub state_before: StateRoot,
+    /// The room's state after it: the same unless it is a state event.
+    pub state_after: StateRoot,
+    /// Whether and why it does not count.
+    pub verdict: Verdict,
+    /// The redaction that emptied it.
+    pub redacted_by: Option<EventNo>,
+    /// The state event that it replaced.
+    pub replaces_state: Option<EventNo>,
+    /// The device and transaction id it was sent with, told to that device only.
+    pub transaction: Option<(String, String)>,
+}
+
+/// The outcome of the checks on receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It counts.
+    Accepted,
+    /// Not allowed by the room's current state: kept, not shown, not built upon.
+    SoftFailed(String),
+    /// Not allowed: kept so that it is recognised, with the reason.
+    Rejected(String),
+}
+
+/// An event's row: version, order (8 bytes, so that the committer can set it), header, JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    order: i64,
+    header: Header,
+    json: Box<str>,
+}
+
+impl Value for StoredEvent {
+    fn encode(&self) -> Vec<u8> {
+        encode(self.order, &self.header, &self.json)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (version, rest) = bytes.split_first()?;
+        let (order, rest) = rest.split_first_chunk::<8>()?;
+        if *version != VERSION {
+            return None;
+        }
+        let (header, json) = postcard::take_from_bytes(rest).ok()?;
+        Some(Self { order: i64::from_be_bytes(*order), header, json: std::str::from_utf8(json).ok()?.into() })
+    }
+}
+
+fn encode(order: i64, header: &Header, json: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len() + 192);
+    out.push(VERSION);
+    out.extend_from_slice(&order.to_be_bytes());
+    // As in `codec`: a header that postcard could not express would leave a row that decodes as damaged.
+    let mut out = postcard::to_extend(header, out).unwrap_or_default();
+    out.extend_from_slice(json.as_bytes());
+    out
+}
+
+/// An event at hand. Shared between the cache and everyone who reads it.
+#[derive(Debug)]
+pub struct Event {
+    /// Its number.
+    pub number: EventNo,
+    /// Its room.
+    pub room: RoomNo,
+    /// Its place in the timeline; [`Event::UNPLACED`] for one that has none or is not committed yet.
+    pub order: i64,
+    /// What is known beside the JSON.
+    pub header: Header,
+    /// The event.
+    pub pdu: Arc<Pdu>,
+    /// The reader-independent part of its client form.
+    pub client: ClientEvent,
+    /// Whether other events relate to it: 0 unknown, 1 no, 2 yes.
+    children: AtomicU8,
+}
+
+impl Event {
+    /// The order of an event that stands in no timeline.
+    pub const UNPLACED: i64 = i64::MAX;
+
+    /// An event just built, before its commit.
+    pub fn new(number: EventNo, room: RoomNo, header: Header, pdu: Pdu) -> Result<Self, StoreError> {
+        let client = ClientEvent::from_pdu(&pdu).map_err(|_| corrupt("the event's JSON"))?;
+        Ok(Self { number, room, order: Self::UNPLACED, header, pdu: Arc::new(pdu), client, children: AtomicU8::new(1) })
+    }
+
+    /// Whether other events relate to this one, as far as memory knows.
+    pub fn has_children(&self) -> Option<bool> {
+        match self.children.load(Ordering::Relaxed) {
+            1 => Some(false),
+            2 => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Remembers whether other events relate to this one.
+    pub fn set_has_children(&self, has: bool) {
+        let value = if has { 2 } else { 1 };
+        if has {
+            self.children.store(value, Ordering::Relaxed);
+        } else {
+            // A child may have arrived while the reader looked: "yes" is never taken back.
+            drop(self.children.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed));
+        }
+    }
+
+    fn placed(&self, order: i64) -> Self {
+        Self {
+            number: self.number,
+            room: self.room,
+            order,
+            header: self.header.clone(),
+            pdu: self.pdu.clone(),
+            client: self.client.clone(),
+            children: AtomicU8::new(self.children.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Weight;
+
+impl Weighter<(RoomNo, EventNo), Arc<Event>> for Weight {
+    fn weight(&self, _: &(RoomNo, EventNo), event: &Arc<Event>) -> u64 {
+        // JSON, content and client form, and about a kilobyte of identifiers and bookkeeping.
+        (event.pdu.json.len() + event.pdu.content.get().len() + event.client.bytes.len() + 1024) as u64
+    }
+}
+
+type Pending = Mutex<HashMap<(RoomNo, EventNo), Arc<Event>>>;
+
+/// Reads and writes events. Cheap to clone.
+#[derive(Clone)]
+pub struct Events {
+    store: Store,
+    cache: Arc<Cache<(RoomNo, EventNo), Arc<Event>, Weight>>,
+    /// Built, not yet durable: found by number like any other, because a room's next event stands on them.
+    pending: Arc<Pending>,
+}
+
+impl Events {
+    /// Keeps at most `cache_bytes` of events in memory.
+    pub fn new(store: Store, cache_bytes: usize) -> Self {
+        let cache = Cache::with_weighter(cache_bytes / 2048, cache_bytes as u64, Weight);
+        Self { store, cache: Arc::new(cache), pending: Arc::default() }
+    }
+
+    /// An event by number.
+    pub async fn get(&self, room: RoomNo, number: EventNo) -> Result<Option<Arc<Event>>, StoreError> {
+        let key = (room, number);
+        if let Some(event) = self.in_memory(key) {
+            return Ok(Some(event));
+        }
+        let Some(stored) = self.store.get(&EVENTS, &key).await? else { return Ok(None) };
+        let event = Arc::new(load(key, stored)?);
+        self.cache.insert(key, event.clone());
+        Ok(Some(event))
+    }
+
+    /// An event that must exist, because another row names it.
+    pub async fn require(&self, room: RoomNo, number: EventNo) -> Result<Arc<Event>, StoreError> {
+        self.get(room, number).await?.ok_or_else(|| corrupt("an event that other rows name is missing"))
+    }
+
+    /// An event by id, of whatever room; callers must bind it to the room they were asked about.
+    pub async fn by_id(&self, id: &EventId) -> Result<Option<Arc<Event>>, StoreError> {
+        match self.store.get(&EVENT_IDS, &id.as_str().to_owned()).await? {
+            Some((room, number)) => self.get(room, number).await,
+            None => Ok(None),
+        }
+    }
+
+    /// An event of this room by id; an event of another room is not found.
+    pub async fn in_room(&self, room: RoomNo, id: &EventId) -> Result<Option<Arc<Event>>, StoreError> {
+        Ok(self.by_id(id).await?.filter(|event| event.room == room))
+    }
+
+    /// Adds a new event's rows to a batch. `rows` runs with the event's order, to make the rows that contain it.
+    pub fn add(&self, event: &Arc<Event>, batch: &mut Batch, rows: impl FnOnce(i64, &mut Rows) + Send + 'static) {
+        let key = (event.room, event.number);
+        batch.put(&EVENT_IDS, &event.header.event_id, &key);
+        self.pending.lock().insert(key, event.clone());
+        let guard = PendingGuard { pending: self.pending.clone(), key };
+        let mut value = encode(0, &event.header, &event.pdu.json);
+        let (adding, cache) = (event.clone(), self.cache.clone());
+        batch.at_position(move |at, made| {
+            let order = i64::try_from(at.0).unwrap_or(i64::MAX);
+            if let Some(slot) = value.get_mut(1..9) {
+                slot.copy_from_slice(&order.to_be_bytes());
+            }
+            made.put_encoded(&EVENTS, &key, value);
+            rows(order, made);
+            cache.insert(key, Arc::new(adding.placed(order)));
+        });
+        batch.on_publish(move |_| drop(guard));
+    }
+
+    /// Replaces an event by its redacted form.
+    pub fn redact(&self, event: &Event, redacted: Pdu, by: EventNo, batch: &mut Batch) -> Result<(), StoreError> {
+        let key = (event.room, event.number);
+        let header = Header { redacted_by: Some(by), ..event.header.clone() };
+        let mut changed = Event::new(event.number, event.room, header, redacted)?;
+        changed.order = event.order;
+        changed.children = AtomicU8::new(0);
+        batch.put_encoded(&EVENTS, &key, encode(event.order, &changed.header, &changed.pdu.json));
+        let (cache, changed) = (self.cache.clone(), Arc::new(changed));
+        batch.on_publish(move |_| cache.insert(key, changed));
+        Ok(())
+    }
+
+    /// Remembers that something relates to an event from now on.
+    pub fn related(&self, room: RoomNo, parent: EventNo) {
+        if let Some(event) = self.in_memory((room, parent)) {
+            event.set_has_children(true);
+        }
+    }
+
+    fn in_memory(&self, key: (RoomNo, EventNo)) -> Option<Arc<Event>> {
+        self.cache.get(&key).or_else(|| self.pending.lock().get(&key).cloned())
+    }
+}
+
+/// Takes an event out of the pending ones once it is durable, or once its batch is dropped.
+struct PendingGuard {
+    pending: Arc<Pending>,
+    key: (RoomNo, EventNo),
+}
+
+impl Drop for PendingGuard {
+    fn drop(&mut self) {
+        self.pending.lock().remove(&self.key);
+    }
+}
+
+fn load((room, number): (RoomNo, EventNo), stored: StoredEvent) -> Result<Event, StoreError> {
+    let id = OwnedEventId::try_from(stored.header.event_id.as_str()).map_err(|_| corrupt("the event id"))?;
+    let mut pdu = Pdu::from_stored(id, stored.json).map_err(|_| corrupt("the event's JSON"))?;
+    pdu.rejected = matches!(stored.header.verdict, Verdict::Rejected(_));
+    let mut event = Event::new(number, room, stored.header, pdu)?;
+    event.order = stored.order;
+    event.children = AtomicU8::new(0);
+    Ok(event)
+}
+
+fn corrupt(what: &'static str) -> StoreError {
+    StoreError::Corrupt { table: EVENTS.name, what }
+}

@@ -1,0 +1,55 @@
+//! Tables of uploads. The bytes themselves are files, named by their hash; see `media`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::{
+    UserNo,
+    codec::{Table, record},
+};
+
+/// Media id (without the server name) to what is known of it. Only media of this server.
+pub static MEDIA: Table<String, Media> = Table::rows(100, "media");
+/// Content hash and media id: which uploads share a file. A file without such a row is not needed.
+pub static MEDIA_BY_HASH: Table<([u8; 32], String), ()> = Table::rows(101, "media_by_hash");
+/// User to the sum of the sizes of what they have uploaded, in bytes.
+pub static MEDIA_USAGE: Table<UserNo, u64> = Table::rows(102, "media_usage");
+/// User, expiry (Unix time in milliseconds) and media id: ids made by `create` that have no content yet.
+pub static MEDIA_PENDING: Table<(UserNo, u64, String), ()> = Table::rows(103, "media_pending");
+
+/// A media id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    /// Who uploaded it, or will.
+    pub uploader: UserNo,
+    /// When the id was made: Unix time in milliseconds.
+    pub created_ms: u64,
+    /// Its content, or until when that must come.
+    pub state: MediaState,
+}
+
+/// Whether the content of a media id is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MediaState {
+    /// Made by `POST /_matrix/media/v1/create`, not uploaded yet.
+    Pending {
+        /// Until when the content must come: Unix time in milliseconds.
+        expires_ms: u64,
+    },
+    /// Uploaded.
+    Stored(MediaContent),
+}
+
+/// An uploaded file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaContent {
+    /// The hash of the bytes, which is also the name of the file.
+    pub sha256: [u8; 32],
+    /// In bytes.
+    pub size: u64,
+    /// As the uploader named it, checked to be a media type.
+    pub content_type: String,
+    /// As the uploader named it, cleaned.
+    pub file_name: Option<String>,
+}
+
+record!(Media);
