@@ -1,0 +1,85 @@
+//! Thumbnails: who may make one at the same time, and where they are kept.
+
+use std::{
+    fs::File,
+    io,
+    sync::Arc,
+};
+
+use tokio::sync::Semaphore;
+
+use super::{
+    MediaError, Wanted,
+    files::Files,
+    thumbnail::{self, Format, Made},
+    upload::blocking,
+};
+
+/// Thumbnails that are made at the same time.
+const WORKERS: usize = 2;
+/// Thumbnails that are made or wait for it; more are refused.
+const WAITING_MAX: usize = 128;
+
+/// Makes and keeps thumbnails.
+#[derive(Debug)]
+pub(super) struct Thumbnailer {
+    waiting: Semaphore,
+    workers: Semaphore,
+}
+
+impl Thumbnailer {
+    pub(super) fn new() -> Self {
+        Self { waiting: Semaphore::new(WAITING_MAX), workers: Semaphore::new(WORKERS) }
+    }
+
+    /// The thumbnail of content, made now or before.
+    pub(super) async fn thumbnail(
+        &self,
+        files: &Arc<Files>,
+        sha256: [u8; 32],
+        wanted: Wanted,
+    ) -> Result<(File, Format), MediaError> {
+        let kept = files.clone();
+        if let Some(found) = blocking(move || open(&kept, &sha256, wanted)).await? {
+            return Ok(found);
+        }
+        let _waiting = self.waiting.try_acquire().map_err(|_| MediaError::Busy)?;
+        let _worker = self.workers.acquire().await.map_err(|_| MediaError::Busy)?;
+        let files = files.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            // A whole class looks at the same picture at once: whoever waited finds it made.
+            if let Some(found) = open(&files, &sha256, wanted)? {
+                return Ok(found);
+            }
+            make(&files, &sha256, wanted)
+        });
+        // A decoder that panics met a damaged image.
+        made.await.unwrap_or(Err(MediaError::NotAnImage))
+    }
+}
+
+fn open(files: &Files, sha256: &[u8; 32], wanted: Wanted) -> io::Result<Option<(File, Format)>> {
+    for format in Format::ALL {
+        match File::open(files.thumbnail_path(sha256, &wanted.name(), format.extension())) {
+            Ok(file) => return Ok(Some((file, format))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+fn make(files: &Files, sha256: &[u8; 32], wanted: Wanted) -> Result<(File, Format), MediaError> {
+    let path = |format: Format| files.thumbnail_path(sha256, &wanted.name(), format.extension());
+    let format = match thumbnail::make(&files.path(sha256), wanted)? {
+        Made::Same(format) => {
+            files.link_thumbnail(sha256, &path(format))?;
+            format
+        }
+        Made::New(format, bytes) => {
+            files.keep_thumbnail(&path(format), &bytes)?;
+            format
+        }
+    };
+    Ok((File::open(path(format))?, format))
+}
