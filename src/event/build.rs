@@ -1,8 +1,9 @@
 //! The one way to make a new event of this server: canonical text, hashes, signature and id in one go.
 //!
-//! This runs for every message, so the text is put together from its pieces: the keys of a PDU are known and written in canonical
-//! order, the content is already canonical, and what is signed is also what the reference hash covers. ruma's `hash_and_sign_event`
-//! is the oracle of the tests. Source: spec v1.19, Appendices "Signing Events", Server-Server API "Signing Events".
+//! This runs for every message, so the text is put together from its pieces: the keys of a PDU are known and written in
+//! canonical order, the content is already canonical, and what is signed is also what the reference hash covers. ruma's
+//! `hash_and_sign_event` is the oracle of the tests. Source: spec v1.19, Appendices "Signing Events", Server-Server API
+//! "Signing Events".
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use ruma::{
@@ -57,7 +58,8 @@ pub enum BuildError {
         /// The limit, in bytes.
         bytes_max: usize,
     },
-    /// More `prev_events` or `auth_events` than allowed, a missing room id, or one where there must be none: a mistake of ours.
+    /// More `prev_events` or `auth_events` than allowed, a missing room id, or one where there must be none: a mistake
+    /// of ours.
     #[error(transparent)]
     Format(FormatError),
     /// The content cannot be read.
@@ -202,7 +204,9 @@ impl Pieces {
     /// The content hash: everything but `hashes` and `signatures`.
     fn digest(&self, content: &str) -> sha2::digest::Output<Sha256> {
         let mut hasher = Sha256::new();
-        for piece in [&self.head, content, &self.depth, &self.time_and_prev, &self.redacts, &self.room_and_sender, &self.tail] {
+        for piece in
+            [&self.head, content, &self.depth, &self.time_and_prev, &self.redacts, &self.room_and_sender, &self.tail]
+        {
             hasher.update(piece.as_bytes());
         }
         hasher.finalize()

@@ -1,9 +1,9 @@
 //! Canonical JSON: strict reading of untrusted text, and the one text form that is hashed, signed and stored.
 //!
-//! Source: spec v1.19, Appendices, "Canonical JSON". A value is read once into [`Value`], whose objects are sorted and free of
-//! duplicate keys, so printing it *is* canonicalising it. From room version 6 numbers must be integers of ±(2^53 − 1); older rooms
-//! may hold others ([`Numbers::Lenient`]). Unpaired surrogates cannot be written in UTF-8 and are refused; NUL is an ordinary
-//! character of a string.
+//! Source: spec v1.19, Appendices, "Canonical JSON". A value is read once into [`Value`], whose objects are sorted and
+//! free of duplicate keys, so printing it *is* canonicalising it. From room version 6 numbers must be integers of
+//! ±(2^53 − 1); older rooms may hold others ([`Numbers::Lenient`]). Unpaired surrogates cannot be written in UTF-8 and
+//! are refused; NUL is an ordinary character of a string.
 
 mod read;
 
@@ -17,8 +17,8 @@ use self::read::ValueSeed;
 
 /// Arrays and objects may be nested this deep, counted over the whole text.
 ///
-/// The specification has no limit; every JSON reader has one. This one lies below serde's 128, so that an accepted event can be read
-/// again after it was put into a reply.
+/// The specification has no limit; every JSON reader has one. This one lies below serde's 128, so that an accepted
+/// event can be read again after it was put into a reply.
 pub const DEPTH_MAX: usize = 100;
 
 /// Client-supplied content may be nested this deep: it must fit into an event, and the event into [`DEPTH_MAX`].
@@ -30,7 +30,8 @@ pub const INTEGER_MAX: i64 = (1 << 53) - 1;
 /// Which numbers are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbers {
-    /// Integers of ±(2^53 − 1), written without fraction, exponent or `-0`: room version 6 and later, and all that clients send.
+    /// Integers of ±(2^53 − 1), written without fraction, exponent or `-0`: room version 6 and later, and all that
+    /// clients send.
     Strict,
     /// Any JSON number: room versions 3 to 5.
     Lenient,
@@ -177,7 +178,8 @@ impl<'a> Object<'a> {
         self.write_filtered(out, |_| true, |value, _, out| value.write(out));
     }
 
-    /// Appends the canonical text of the entries whose key passes `keep`, each value printed by `print(value, key, out)`.
+    /// Appends the canonical text of the entries whose key passes `keep`, each value printed by `print(value, key,
+    /// out)`.
     ///
     /// This is how redacted forms are printed without building them.
     pub fn write_filtered(
@@ -211,7 +213,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Appends a string with its quotation marks, escaped as canonical JSON wants it: the shortest form, lower-case hexadecimal.
+/// Appends a string with its quotation marks, escaped as canonical JSON wants it: the shortest form, lower-case
+/// hexadecimal.
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
     let mut plain = 0;

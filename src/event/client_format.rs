@@ -1,7 +1,7 @@
 //! An event as clients see it (spec v1.19, Client-Server API "Types of room events"; stripped state).
 //!
-//! The part that is the same for every reader is made once, as bytes to be copied; what differs (`room_id` only where the reply
-//! needs it, `unsigned`) is written behind it.
+//! The part that is the same for every reader is made once, as bytes to be copied; what differs (`room_id` only where
+//! the reply needs it, `unsigned`) is written behind it.
 
 use bytes::Bytes;
 use ruma::{EventId, RoomId};
@@ -88,15 +88,16 @@ impl ClientEvent {
     pub fn to_json(&self, room_id: Option<&RoomId>, unsigned: Option<&[u8]>) -> Box<RawValue> {
         let mut out = Vec::with_capacity(self.bytes.len() + 128);
         self.write(&mut out, room_id, unsigned);
-        // Every piece is JSON from this module or from a checked event; an `unsigned` that is not would show up as `null`.
+        // Every piece is JSON from this module or from a checked event; an `unsigned` that is not would show up as
+        // `null`.
         String::from_utf8(out).ok().and_then(|text| RawValue::from_string(text).ok()).unwrap_or_default()
     }
 }
 
 /// The stripped form for invites, knocks and room summaries: `content`, `sender`, `state_key`, `type`.
 ///
-/// Spec v1.19, Client-Server API "Stripped state". Server-Server API v1.16 and later want the full form instead: [`ClientEvent`] for
-/// clients, [`Pdu::json`] for servers.
+/// Spec v1.19, Client-Server API "Stripped state". Server-Server API v1.16 and later want the full form instead:
+/// [`ClientEvent`] for clients, [`Pdu::json`] for servers.
 pub fn stripped_state(pdu: &Pdu) -> Box<RawValue> {
     let mut out = String::with_capacity(pdu.content.get().len() + 128);
     out.push_str("{\"content\":");
@@ -113,8 +114,8 @@ pub fn stripped_state(pdu: &Pdu) -> Box<RawValue> {
 
 /// Writes the content and says what stands at the top level as `redacts`.
 ///
-/// Clients look for a redaction's target in either place, whatever the room version: it is served in both. Where an event has both,
-/// they are left as they are.
+/// Clients look for a redaction's target in either place, whatever the room version: it is served in both. Where an
+/// event has both, they are left as they are.
 fn write_content<'a>(fields: &Fields<'a>, out: &mut String) -> Option<&'a RawValue> {
     let content = fields.content.get();
     if fields.kind.get() == "\"m.room.redaction\"" && content.starts_with('{') {

@@ -1,20 +1,23 @@
 //! Lenient readers for the contents the server itself looks at.
 //!
-//! Remote servers and old clients put anything anywhere, and an event that passed the authorisation rules stays in the room. So a
-//! damaged field reads as absent and never hides its neighbours. To *make* content, use ruma's types or `json!`.
+//! Remote servers and old clients put anything anywhere, and an event that passed the authorisation rules stays in the
+//! room. So a damaged field reads as absent and never hides its neighbours. To *make* content, use ruma's types or
+//! `json!`.
+
+mod relation;
 
 use std::borrow::Cow;
 
 use ruma::{
-    MxcUri, OwnedEventId, OwnedMxcUri, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
-    events::room::{
-        guest_access::GuestAccess, history_visibility::HistoryVisibility, member::MembershipState,
-    },
+    OwnedEventId, OwnedMxcUri, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
+    events::room::{guest_access::GuestAccess, history_visibility::HistoryVisibility, member::MembershipState},
     room::{JoinRuleKind, RoomType},
     room_version_rules::RoomVersionRules,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+
+pub use self::relation::{Mentions, RelatesTo};
 
 /// A field not read yet.
 type Field<'a> = Option<&'a RawValue>;
@@ -62,11 +65,11 @@ one_field!(
     /// `m.room.redaction` from room version 11: the target.
     redacts, "redacts", Option<OwnedEventId>, value);
 one_field!(
-    /// `m.room.history_visibility`; `shared` where it says nothing readable or an unknown value.
-    history_visibility, "history_visibility", HistoryVisibility, |field| match value(field) {
-        Some(HistoryVisibility::_Custom(_)) | None => HistoryVisibility::Shared,
-        Some(known) => known,
-    });
+/// `m.room.history_visibility`; `shared` where it says nothing readable or an unknown value.
+history_visibility, "history_visibility", HistoryVisibility, |field| match value(field) {
+    Some(HistoryVisibility::_Custom(_)) | None => HistoryVisibility::Shared,
+    Some(known) => known,
+});
 one_field!(
     /// `m.room.guest_access`; `forbidden` where it says nothing readable.
     guest_access, "guest_access", GuestAccess, |field| value(field).unwrap_or(GuestAccess::Forbidden));
@@ -78,7 +81,7 @@ one_field!(
     topic, "topic", Option<Box<str>>, |field| text(field).filter(|topic| !topic.is_empty()));
 one_field!(
     /// `m.room.avatar`: the picture's address.
-    avatar_url, "url", Option<OwnedMxcUri>, |field| value(field).filter(is_mxc));
+    avatar_url, "url", Option<OwnedMxcUri>, |field| value(field).filter(|url: &OwnedMxcUri| url.is_valid()));
 one_field!(
     /// `m.room.encryption`: the algorithm. The presence of the state event is what makes a room encrypted.
     encryption_algorithm, "algorithm", Option<Box<str>>, text);
@@ -91,11 +94,6 @@ one_field!(
 one_field!(
     /// Any message: the plain text `body`.
     body, "body", Option<Box<str>>, text);
-
-#[expect(clippy::ptr_arg, reason = "the shape Option::filter hands in")]
-fn is_mxc(url: &OwnedMxcUri) -> bool {
-    MxcUri::is_valid(url)
-}
 
 /// `m.room.member`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -299,102 +297,9 @@ pub fn create_room_version(content: &RawValue) -> Option<RoomVersionId> {
     }
 }
 
-/// `m.relates_to`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RelatesTo {
-    /// `m.annotation`, `m.replace`, `m.thread`, `m.reference`, or anything else.
-    pub rel_type: Option<Box<str>>,
-    /// The event related to by `rel_type`.
-    pub event_id: Option<OwnedEventId>,
-    /// On annotations: the emoji or text.
-    pub key: Option<Box<str>>,
-    /// On threads: the reply below is only for clients without threads.
-    pub is_falling_back: bool,
-    /// The event replied to.
-    pub in_reply_to: Option<OwnedEventId>,
-}
-
-impl RelatesTo {
-    /// Reads the relation of any content; `None` where there is no `m.relates_to` object.
-    pub fn read(content: &RawValue) -> Option<Self> {
-        #[derive(Deserialize, Default)]
-        struct One<'a> {
-            #[serde(borrow, default, rename = "m.relates_to")]
-            relates_to: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            rel_type: Field<'a>,
-            #[serde(borrow)]
-            event_id: Field<'a>,
-            #[serde(borrow)]
-            key: Field<'a>,
-            #[serde(borrow)]
-            is_falling_back: Field<'a>,
-            #[serde(borrow, rename = "m.in_reply_to")]
-            in_reply_to: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        struct Reply<'a> {
-            #[serde(borrow, default)]
-            event_id: Field<'a>,
-        }
-        // Most contents have no relation: look for the key before reading.
-        if !content.get().contains("\"m.relates_to\"") {
-            return None;
-        }
-        let relates_to = open::<One<'_>>(content).relates_to.filter(|field| field.get().starts_with('{'))?;
-        let fields: Fields<'_> = open(relates_to);
-        Some(Self {
-            rel_type: text(fields.rel_type),
-            event_id: value(fields.event_id),
-            key: text(fields.key),
-            is_falling_back: value(fields.is_falling_back).unwrap_or(false),
-            in_reply_to: fields.in_reply_to.and_then(|reply| value(open::<Reply<'_>>(reply).event_id)),
-        })
-    }
-
-    /// The relation as `(rel_type, event)`, if both are there.
-    pub fn relation(&self) -> Option<(&str, &OwnedEventId)> {
-        Some((self.rel_type.as_deref()?, self.event_id.as_ref()?))
-    }
-}
-
-/// `m.mentions` of any content.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mentions {
-    /// Who is addressed.
-    pub user_ids: Vec<OwnedUserId>,
-    /// Whether the whole room is.
-    pub room: bool,
-}
-
-impl Mentions {
-    /// Reads the mentions; `None` where there is no `m.mentions` object.
-    pub fn read(content: &RawValue) -> Option<Self> {
-        #[derive(Deserialize, Default)]
-        struct One<'a> {
-            #[serde(borrow, default, rename = "m.mentions")]
-            mentions: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            user_ids: Field<'a>,
-            #[serde(borrow)]
-            room: Field<'a>,
-        }
-        let mentions = open::<One<'_>>(content).mentions.filter(|field| field.get().starts_with('{'))?;
-        let fields: Fields<'_> = open(mentions);
-        Some(Self { user_ids: items(fields.user_ids), room: value(fields.room).unwrap_or(false) })
-    }
-}
-
 /// A field of the content as raw JSON: for readers that have no function of their own here.
 pub fn field<'a>(content: &'a RawValue, key: &str) -> Option<&'a RawValue> {
-    let mut fields: std::collections::BTreeMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(content.get()).ok()?;
+    let mut fields: std::collections::BTreeMap<Cow<'a, str>, &'a RawValue> =
+        serde_json::from_str(content.get()).ok()?;
     fields.remove(key)
 }

@@ -1,4 +1,5 @@
-//! The format and size checks of a PDU (spec v1.19: Client-Server API "Size limits", each room version's "Event format").
+//! The format and size checks of a PDU (spec v1.19: Client-Server API "Size limits", each room version's "Event
+//! format").
 //!
 //! Failing one means the event is dropped as if it had never come, unlike a failed authorisation rule.
 

@@ -1,7 +1,7 @@
 //! Events as pure values: read, canonicalise, hash, sign, redact, authorise and resolve them.
 //!
-//! Nothing here is asynchronous, reads a clock, a disk or a socket. Rooms (level 6) decide *what* to build and store; this folder
-//! knows what the bytes of an event must look like in each room version. It covers room versions 3 to 12
+//! Nothing here is asynchronous, reads a clock, a disk or a socket. Rooms (level 6) decide *what* to build and store;
+//! this folder knows what the bytes of an event must look like in each room version. It covers room versions 3 to 12
 //! ([`room_version::supported`]); versions 1 and 2, whose events carry their own ids, are refused.
 //!
 //! | file | answers |
@@ -35,4 +35,6 @@ pub mod sign;
 #[cfg(test)]
 mod tests;
 
-pub use self::{build::PduBuilder, canonical::Content, client_format::ClientEvent, pdu::Pdu, power::PowerLevels, sign::SigningKey};
+pub use self::{
+    build::PduBuilder, canonical::Content, client_format::ClientEvent, pdu::Pdu, power::PowerLevels, sign::SigningKey,
+};

@@ -117,8 +117,8 @@ impl Pdu {
 
     /// Reads an event from outside: JSON rules of the room version, format and size limits; its id is computed.
     ///
-    /// `unsigned` is dropped, as no hash or signature covers it. Signatures and the content hash are *not* checked here; see
-    /// [`super::sign::verify`].
+    /// `unsigned` is dropped, as no hash or signature covers it. Signatures and the content hash are *not* checked
+    /// here; see [`super::sign::verify`].
     pub fn parse(text: &[u8], rules: &RoomVersionRules) -> Result<Self, PduError> {
         let numbers = if rules.authorization.strict_canonical_json { Numbers::Strict } else { Numbers::Lenient };
         let mut object = Object::parse(text, numbers, DEPTH_MAX)?;
@@ -140,8 +140,8 @@ impl Pdu {
         self.kind == *kind && self.state_key.as_deref() == Some(state_key)
     }
 
-    /// What this event redacts, if it is an `m.room.redaction` with a valid target: `content.redacts` from room version 11, the
-    /// top-level `redacts` before.
+    /// What this event redacts, if it is an `m.room.redaction` with a valid target: `content.redacts` from room version
+    /// 11, the top-level `redacts` before.
     pub fn redaction_target(&self, rules: &RedactionRules) -> Option<OwnedEventId> {
         redact::target(self, rules)
     }

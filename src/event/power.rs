@@ -1,8 +1,8 @@
 //! Who may do what in a room, according to `m.room.power_levels` and the create event.
 //!
-//! A lenient reader for the server's own questions ("may this user ping the room?", "who can invite?"). Whether an *event* stands is
-//! decided by [`super::auth`] alone. Source: spec v1.19, Client-Server API `m.room.power_levels`; room version 10 (integers only) and
-//! 12 (creators).
+//! A lenient reader for the server's own questions ("may this user ping the room?", "who can invite?"). Whether an
+//! *event* stands is decided by [`super::auth`] alone. Source: spec v1.19, Client-Server API `m.room.power_levels`;
+//! room version 10 (integers only) and 12 (creators).
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,8 @@ pub struct PowerLevels {
 impl PowerLevels {
     /// Reads the levels; without an `m.room.power_levels` event the specification's defaults hold.
     ///
-    /// Damaged entries count as absent. Before room version 10 a level may be a string with an integer in it, or a float.
+    /// Damaged entries count as absent. Before room version 10 a level may be a string with an integer in it, or a
+    /// float.
     pub fn read(rules: &RoomVersionRules, create: &Pdu, power_levels: Option<&Pdu>) -> Self {
         let creators = content::Create::read(&create.content, &create.sender, rules).creators;
         Self::from_content(rules, creators, power_levels.map(|pdu| &*pdu.content))
@@ -63,8 +64,10 @@ impl PowerLevels {
             power_levels.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
         let reader = Reader { object: &object, integers_only: rules.authorization.integer_power_levels };
         let creators_infinite = rules.authorization.explicitly_privilege_room_creators;
-        let mut users: BTreeMap<OwnedUserId, i64> =
-            reader.levels("users").filter_map(|(user, level)| Some((OwnedUserId::try_from(user).ok()?, level))).collect();
+        let mut users: BTreeMap<OwnedUserId, i64> = reader
+            .levels("users")
+            .filter_map(|(user, level)| Some((OwnedUserId::try_from(user).ok()?, level)))
+            .collect();
         if power_levels.is_none() && !creators_infinite {
             users.extend(creators.iter().map(|creator| (creator.clone(), 100)));
         }
@@ -92,8 +95,8 @@ impl PowerLevels {
         UserLevel::Int(self.users.get(user).copied().unwrap_or(self.users_default))
     }
 
-    /// The room's creators: the sender of the create event (its `creator` before version 11) and, from version 12, the additional
-    /// ones.
+    /// The room's creators: the sender of the create event (its `creator` before version 11) and, from version 12, the
+    /// additional ones.
     pub fn creators(&self) -> &[OwnedUserId] {
         &self.creators
     }
@@ -169,7 +172,10 @@ impl<'a> Reader<'a> {
         match value {
             Value::Number(number) => match number.as_i64() {
                 Some(number) => Some(number),
-                #[expect(clippy::cast_possible_truncation, reason = "old rooms: the fraction is cut, as the specification says")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    reason = "old rooms: the fraction is cut, as the specification says"
+                )]
                 None if !self.integers_only => number.as_f64().map(|number| number as i64),
                 None => None,
             },

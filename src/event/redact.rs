@@ -1,8 +1,8 @@
 //! Redaction: what remains of an event, and what a redaction aims at.
 //!
-//! The redacted form is also what is signed and what gives an event its id (spec v1.19: Client-Server API "Redactions", Appendices
-//! "Signing Events", Server-Server API "Calculating the reference hash", and each room version's page). ruma's `canonical_json`
-//! is the oracle of the tests.
+//! The redacted form is also what is signed and what gives an event its id (spec v1.19: Client-Server API "Redactions",
+//! Appendices "Signing Events", Server-Server API "Calculating the reference hash", and each room version's page).
+//! ruma's `canonical_json` is the oracle of the tests.
 
 use std::borrow::Cow;
 
@@ -59,7 +59,8 @@ pub(super) fn encode_reference_hash(hash: &[u8], rules: &RoomVersionRules) -> St
     }
 }
 
-/// Appends the redacted form; `for_signing` also leaves out `signatures`, which gives the text that is signed and hashed.
+/// Appends the redacted form; `for_signing` also leaves out `signatures`, which gives the text that is signed and
+/// hashed.
 pub(super) fn write_redacted(object: &Object<'_>, rules: &RedactionRules, for_signing: bool, out: &mut String) {
     let kind = object.get_str("type").unwrap_or_default();
     object.write_filtered(
@@ -73,11 +74,20 @@ pub(super) fn write_redacted(object: &Object<'_>, rules: &RedactionRules, for_si
 }
 
 /// The redacted form of a content text, without reading it where the answer does not depend on it.
-pub(super) fn redacted_content<'c>(kind: &str, content: &'c str, rules: &RedactionRules) -> Result<Cow<'c, str>, JsonError> {
+pub(super) fn redacted_content<'c>(
+    kind: &str,
+    content: &'c str,
+    rules: &RedactionRules,
+) -> Result<Cow<'c, str>, JsonError> {
     match kind {
         "m.room.create" if rules.keep_room_create_content => Ok(Cow::Borrowed(content)),
-        "m.room.member" | "m.room.create" | "m.room.join_rules" | "m.room.power_levels" | "m.room.history_visibility"
-        | "m.room.redaction" | "m.room.aliases" => {
+        "m.room.member"
+        | "m.room.create"
+        | "m.room.join_rules"
+        | "m.room.power_levels"
+        | "m.room.history_visibility"
+        | "m.room.redaction"
+        | "m.room.aliases" => {
             let object = Object::parse(content.as_bytes(), Numbers::Lenient, DEPTH_MAX)?;
             let mut out = String::with_capacity(content.len());
             write_redacted_content(kind, &object, rules, &mut out);
@@ -90,8 +100,8 @@ pub(super) fn redacted_content<'c>(kind: &str, content: &'c str, rules: &Redacti
 /// Whether a top-level key survives.
 fn keeps_key(key: &str, rules: &RedactionRules) -> bool {
     match key {
-        "event_id" | "type" | "room_id" | "sender" | "state_key" | "content" | "hashes" | "signatures" | "depth" | "prev_events"
-        | "auth_events" | "origin_server_ts" => true,
+        "event_id" | "type" | "room_id" | "sender" | "state_key" | "content" | "hashes" | "signatures" | "depth"
+        | "prev_events" | "auth_events" | "origin_server_ts" => true,
         "origin" | "membership" | "prev_state" => rules.keep_origin_membership_prev_state,
         _ => false,
     }
@@ -106,10 +116,12 @@ fn keeps_content_key(kind: &str, key: &str, rules: &RedactionRules) -> bool {
         | (
             "m.room.power_levels",
             "ban" | "events" | "events_default" | "kick" | "redact" | "state_default" | "users" | "users_default",
-        ) => true,
-        ("m.room.member", "join_authorised_via_users_server") => rules.keep_room_member_join_authorised_via_users_server,
+        )
+        | ("m.room.create", "creator") => true,
+        ("m.room.member", "join_authorised_via_users_server") => {
+            rules.keep_room_member_join_authorised_via_users_server
+        }
         ("m.room.member", "third_party_invite") => rules.keep_room_member_third_party_invite_signed,
-        ("m.room.create", "creator") => true,
         ("m.room.create", _) => rules.keep_room_create_content,
         ("m.room.join_rules", "allow") => rules.keep_room_join_rules_allow,
         ("m.room.power_levels", "invite") => rules.keep_room_power_levels_invite,

@@ -25,7 +25,8 @@ pub enum ResolveError {
     Resolve(#[from] state_res::Error),
 }
 
-/// The state that these states come to. `event` finds events by id; it must know all of the states and their auth chains.
+/// The state that these states come to. `event` finds events by id; it must know all of the states and their auth
+/// chains.
 ///
 /// Takes as long as the auth chains are long: not on an async worker when the room is large.
 pub fn resolve<E: Event<Id = OwnedEventId> + Clone>(

@@ -4,8 +4,8 @@ use ruma::{RoomVersionId, room_version_rules::RoomVersionRules};
 
 /// Every room version that can be created, joined and read here, oldest first.
 ///
-/// All are offered to clients in `m.room_versions`. Versions 1 and 2 name their events differently (the id stands in the event) and
-/// come with federation, where such rooms still exist.
+/// All are offered to clients in `m.room_versions`. Versions 1 and 2 name their events differently (the id stands in
+/// the event) and come with federation, where such rooms still exist.
 pub const SUPPORTED: [RoomVersionId; 10] = [
     RoomVersionId::V3,
     RoomVersionId::V4,

@@ -35,12 +35,13 @@ pub enum KeyError {
 }
 
 impl SigningKey {
-    /// A new key from the system's randomness; its version comes from the public key, so a copy of the key keeps its name.
+    /// A new key from the system's randomness; its version comes from the public key, so a copy of the key keeps its
+    /// name.
     pub fn generate(server_name: OwnedServerName) -> Self {
         let seed = Zeroizing::new(rand::random::<[u8; 32]>());
         let key = ed25519_dalek::SigningKey::from_bytes(&seed);
-        let version: String = key.verifying_key().as_bytes().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Self { key, key_id: format!("ed25519:{version}").into(), server_name }
+        let [a, b, c, d, ..] = key.verifying_key().to_bytes();
+        Self { key, key_id: format!("ed25519:{a:02x}{b:02x}{c:02x}{d:02x}").into(), server_name }
     }
 
     /// The key of a 32-byte seed.
@@ -113,15 +114,19 @@ impl KeyPair for SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("SigningKey").field("key_id", &self.key_id).field("server_name", &self.server_name).finish_non_exhaustive()
+        formatter
+            .debug_struct("SigningKey")
+            .field("key_id", &self.key_id)
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
     }
 }
 
 /// Checks the signatures an event must carry in its room version, and its content hash.
 ///
-/// [`Verified::Signatures`] means that the content hash is wrong and the event must be redacted before use. `keys` must hold only
-/// keys valid at the event's time: validity is not checked here. Events of room versions 3 to 5 whose numbers are outside canonical
-/// JSON cannot be verified and give an error.
+/// [`Verified::Signatures`] means that the content hash is wrong and the event must be redacted before use. `keys` must
+/// hold only keys valid at the event's time: validity is not checked here. Events of room versions 3 to 5 whose numbers
+/// are outside canonical JSON cannot be verified and give an error.
 pub fn verify(pdu: &Pdu, keys: &PublicKeyMap, rules: &RoomVersionRules) -> Result<Verified, VerificationError> {
     let object: CanonicalJsonObject =
         serde_json::from_str(&pdu.json).map_err(|error| VerificationError::Json(JsonError::Serde(error)))?;

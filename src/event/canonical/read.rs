@@ -61,7 +61,10 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
         match i64::try_from(value) {
             Ok(value) => self.visit_i64(value),
-            #[expect(clippy::cast_precision_loss, reason = "beyond i64 only old rooms get here, where precision is not promised")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "beyond i64 only old rooms get here, where precision is not promised"
+            )]
             Err(_) => self.visit_f64(value as f64),
         }
     }
@@ -72,7 +75,9 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             Numbers::Strict => Err(self.refuse(JsonError::Number)),
             // The specification's own example turns -0 into 0 and 1e10 into 10000000000.
             #[expect(clippy::cast_possible_truncation, reason = "a whole number within 53 bits")]
-            Numbers::Lenient if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => Ok(Value::Integer(value as i64)),
+            Numbers::Lenient if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 => {
+                Ok(Value::Integer(value as i64))
+            }
             Numbers::Lenient => Ok(Value::Float(value)),
         }
     }

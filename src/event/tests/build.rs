@@ -39,7 +39,11 @@ fn samples() -> Vec<(&'static str, Option<&'static str>, Json)> {
         ),
         ("m.room.member", Some(BOB), json!({ "membership": "join", "third_party_invite": "no object" })),
         ("m.room.member", Some(BOB), json!({ "membership": "join", "third_party_invite": { "unsigned": 1 } })),
-        ("m.room.join_rules", Some(""), with(json!({ "join_rule": "restricted", "allow": [{ "type": "m.room_membership" }] }))),
+        (
+            "m.room.join_rules",
+            Some(""),
+            with(json!({ "join_rule": "restricted", "allow": [{ "type": "m.room_membership" }] })),
+        ),
         (
             "m.room.power_levels",
             Some(""),
@@ -71,7 +75,10 @@ fn compare_with_ruma(pdu: &Pdu, rules: &RoomVersionRules) {
     let parsed = Pdu::parse(pdu.json.as_bytes(), rules).unwrap();
     assert_eq!((&parsed.event_id, &parsed.json, &parsed.room_id), (&pdu.event_id, &pdu.json, &pdu.room_id));
     assert_eq!(parsed.content.get(), pdu.content.get());
-    assert_eq!((parsed.depth, parsed.origin_server_ts, &parsed.redacts), (pdu.depth, pdu.origin_server_ts, &pdu.redacts));
+    assert_eq!(
+        (parsed.depth, parsed.origin_server_ts, &parsed.redacts),
+        (pdu.depth, pdu.origin_server_ts, &pdu.redacts)
+    );
 
     let redacted = ruma::canonical_json::redact(object, &rules.redaction, None).unwrap();
     let ours = redact::redact(&pdu.json, &rules.redaction).unwrap();
@@ -161,7 +168,10 @@ fn sizes_are_limited_to_the_byte() {
     let long = |bytes: usize| "é".repeat(bytes / 2) + &"x".repeat(bytes % 2);
     let build = |builder: PduBuilder| builder.build(&rules, &key());
     assert!(build(builder("m.x", Some(&long(255)), &json!({}))).is_ok());
-    assert!(matches!(build(builder("m.x", Some(&long(256)), &json!({}))), Err(BuildError::TooLarge { what: "state_key", .. })));
+    assert!(matches!(
+        build(builder("m.x", Some(&long(256)), &json!({}))),
+        Err(BuildError::TooLarge { what: "state_key", .. })
+    ));
     assert!(build(builder(&long(255), None, &json!({}))).is_ok());
     assert!(matches!(build(builder(&long(256), None, &json!({}))), Err(BuildError::TooLarge { what: "type", .. })));
     let sender = format!("@{}:domain", "x".repeat(248));

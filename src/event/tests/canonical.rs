@@ -12,7 +12,10 @@ fn parse(text: &str) -> Result<String, JsonError> {
 fn keys_are_sorted_by_code_point_and_space_is_removed() {
     // UTF-16 order would put the emoji before U+FFFD.
     let text = "{ \"\u{fffd}\" : 1 , \"\u{1f600}\":2,\"b\": [ 1 , {\"z\":null,\"a\":true} ], \"aa\":3, \"a\":4 }";
-    assert_eq!(parse(text).unwrap(), "{\"a\":4,\"aa\":3,\"b\":[1,{\"a\":true,\"z\":null}],\"\u{fffd}\":1,\"\u{1f600}\":2}");
+    assert_eq!(
+        parse(text).unwrap(),
+        "{\"a\":4,\"aa\":3,\"b\":[1,{\"a\":true,\"z\":null}],\"\u{fffd}\":1,\"\u{1f600}\":2}"
+    );
 }
 
 #[test]
@@ -54,8 +57,20 @@ fn old_rooms_keep_their_numbers() {
 #[test]
 fn damaged_text_is_refused() {
     for text in [
-        "", "{", "{}x", "{\"a\":1,}", "{'a':1}", "{\"a\":01}", "{\"a\":NaN}", "{\"a\":\"\u{1}\"}", "\u{feff}{}",
-        r#"{"a":"\ud800"}"#, r#"{"a":"\udc00"}"#, r#"{"a":"\ud800\ud800"}"#, r#"{"\ud800":1}"#, r#"{"a":"\u00g0"}"#,
+        "",
+        "{",
+        "{}x",
+        "{\"a\":1,}",
+        "{'a':1}",
+        "{\"a\":01}",
+        "{\"a\":NaN}",
+        "{\"a\":\"\u{1}\"}",
+        "\u{feff}{}",
+        r#"{"a":"\ud800"}"#,
+        r#"{"a":"\udc00"}"#,
+        r#"{"a":"\ud800\ud800"}"#,
+        r#"{"\ud800":1}"#,
+        r#"{"a":"\u00g0"}"#,
     ] {
         assert!(matches!(parse(text), Err(JsonError::Syntax(_))), "{text}: {:?}", parse(text));
     }
@@ -99,7 +114,8 @@ fn any_json() -> impl Strategy<Value = Json> {
     leaf.prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Json::from),
-            prop::collection::btree_map(any::<String>(), inner, 0..6).prop_map(|map| Json::Object(map.into_iter().collect())),
+            prop::collection::btree_map(any::<String>(), inner, 0..6)
+                .prop_map(|map| Json::Object(map.into_iter().collect())),
         ]
     })
 }

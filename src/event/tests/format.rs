@@ -22,14 +22,20 @@ fn required_fields_and_their_types() {
     for key in ["type", "sender", "room_id", "content", "origin_server_ts", "depth", "prev_events", "auth_events"] {
         let mut missing = event();
         missing.as_object_mut().unwrap().remove(key);
-        assert!(matches!(parse(&missing, 11), Err(PduError::Format(FormatError::Missing(found))) if found == key), "{key}");
+        assert!(
+            matches!(parse(&missing, 11), Err(PduError::Format(FormatError::Missing(found))) if found == key),
+            "{key}"
+        );
         for wrong in [json!(null), json!(true), json!({ "a": 1 }), json!([1]), json!(-1)] {
             if key == "content" && wrong.is_object() {
                 continue;
             }
             let mut bad = event();
             bad[key] = wrong;
-            assert!(matches!(parse(&bad, 11), Err(PduError::Format(FormatError::Invalid(found))) if found == key), "{key}");
+            assert!(
+                matches!(parse(&bad, 11), Err(PduError::Format(FormatError::Invalid(found))) if found == key),
+                "{key}"
+            );
         }
     }
     let mut bad = event();
@@ -54,7 +60,10 @@ fn lengths_and_counts() {
     for key in ["type", "sender", "room_id", "state_key"] {
         let mut long = event();
         long[key] = json!("x".repeat(256));
-        assert!(matches!(parse(&long, 11), Err(PduError::Format(FormatError::TooLarge { what, .. })) if what == key), "{key}");
+        assert!(
+            matches!(parse(&long, 11), Err(PduError::Format(FormatError::TooLarge { what, .. })) if what == key),
+            "{key}"
+        );
     }
     let mut large = event();
     large["content"]["body"] = json!("x".repeat(65_536));

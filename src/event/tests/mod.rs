@@ -100,7 +100,8 @@ impl TestRoom {
         let content = content(value);
         let kind = TimelineEventType::from(kind);
         let types = auth_types(&kind, &user(sender), state_key, content.raw(), &self.rules).unwrap();
-        let auth_events = types.iter().filter_map(|pair| self.state.get(pair)).map(|pdu| pdu.event_id.clone()).collect();
+        let auth_events =
+            types.iter().filter_map(|pair| self.state.get(pair)).map(|pdu| pdu.event_id.clone()).collect();
         let create = self.state.get(&(StateEventType::RoomCreate, String::new()));
         let room_id = match create {
             Some(create) => Some(create.room_id.clone()),
@@ -122,7 +123,13 @@ impl TestRoom {
     }
 
     /// Builds, authorises against the current state and applies.
-    pub(super) fn send(&mut self, sender: &str, kind: &str, state_key: Option<&str>, value: &Value) -> Result<Arc<Pdu>, AuthError> {
+    pub(super) fn send(
+        &mut self,
+        sender: &str,
+        kind: &str,
+        state_key: Option<&str>,
+        value: &Value,
+    ) -> Result<Arc<Pdu>, AuthError> {
         self.clock += 1;
         let pdu = Arc::new(self.draft(sender, kind, state_key, value).build(&self.rules, &key()).unwrap());
         check_own(&pdu, &self.rules, |kind, state_key| self.state.get(&(kind.clone(), state_key.to_owned())).cloned())?;

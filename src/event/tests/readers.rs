@@ -20,12 +20,17 @@ fn raw(value: &Json) -> Box<RawValue> {
 
 #[test]
 fn damaged_contents_read_as_absent() {
-    for damaged in [json!([]), json!(1), json!({}), json!({
-        "membership": 1, "displayname": {}, "is_direct": "yes", "join_rule": [], "allow": {}, "alias": 1, "alt_aliases": "x",
-        "history_visibility": 5, "guest_access": null, "name": 1, "topic": [], "url": {}, "type": 1, "predecessor": "x",
-        "m.federate": "no", "creator": 1, "additional_creators": [1, "nobody"], "room_version": 1, "m.relates_to": "x",
-        "m.mentions": [],
-    })] {
+    for damaged in [
+        json!([]),
+        json!(1),
+        json!({}),
+        json!({
+            "membership": 1, "displayname": {}, "is_direct": "yes", "join_rule": [], "allow": {}, "alias": 1, "alt_aliases": "x",
+            "history_visibility": 5, "guest_access": null, "name": 1, "topic": [], "url": {}, "type": 1, "predecessor": "x",
+            "m.federate": "no", "creator": 1, "additional_creators": [1, "nobody"], "room_version": 1, "m.relates_to": "x",
+            "m.mentions": [],
+        }),
+    ] {
         let raw = raw(&damaged);
         assert_eq!(Member::read(&raw), Member::default());
         assert_eq!(content::membership(&raw), None);
@@ -35,7 +40,10 @@ fn damaged_contents_read_as_absent() {
         assert_eq!(content::guest_access(&raw), GuestAccess::Forbidden);
         assert_eq!((content::name(&raw), content::topic(&raw), content::avatar_url(&raw)), (None, None, None));
         let create = Create::read(&raw, &user(ALICE), &rules(12));
-        assert_eq!((create.federate, create.room_type, create.predecessor, create.creators), (true, None, None, vec![user(ALICE)]));
+        assert_eq!(
+            (create.federate, create.room_type, create.predecessor, create.creators),
+            (true, None, None, vec![user(ALICE)])
+        );
         assert_eq!(RelatesTo::read(&raw), None);
         assert_eq!(Mentions::read(&raw), None);
     }
@@ -88,21 +96,24 @@ fn contents_read_whole() {
 fn relations_and_mentions() {
     let thread = RelatesTo::read(&raw(&json!({ "body": "b", "m.relates_to": {
         "rel_type": "m.thread", "event_id": "$root", "is_falling_back": true, "m.in_reply_to": { "event_id": "$last" },
-    } }))).unwrap();
+    } })))
+    .unwrap();
     let (rel_type, root) = thread.relation().unwrap();
     assert_eq!((rel_type, root.as_str(), thread.is_falling_back), ("m.thread", "$root", true));
     assert_eq!(thread.in_reply_to.unwrap().as_str(), "$last");
     let reaction = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": "$e", "key": "👍" } });
     assert_eq!(RelatesTo::read(&raw(&reaction)).unwrap().key.as_deref(), Some("👍"));
     assert_eq!(RelatesTo::read(&raw(&json!({ "m.relates_to": { "rel_type": "m.thread" } }))).unwrap().relation(), None);
-    let mentions = Mentions::read(&raw(&json!({ "m.mentions": { "user_ids": [ALICE, "x", 1], "room": true } }))).unwrap();
+    let mentions =
+        Mentions::read(&raw(&json!({ "m.mentions": { "user_ids": [ALICE, "x", 1], "room": true } }))).unwrap();
     assert_eq!(mentions, Mentions { user_ids: vec![user(ALICE)], room: true });
 }
 
 fn read_levels(version: u8, levels: Option<&Json>) -> PowerLevels {
     let room = TestRoom::with_create(version, json!({ "additional_creators": [CAROL] }));
     let create = room.state.values().find(|pdu| pdu.kind == "m.room.create".into()).unwrap();
-    let levels = levels.map(|levels| builder("m.room.power_levels", Some(""), levels).build(&room.rules, &key()).unwrap());
+    let levels =
+        levels.map(|levels| builder("m.room.power_levels", Some(""), levels).build(&room.rules, &key()).unwrap());
     PowerLevels::read(&room.rules, create, levels.as_ref())
 }
 
@@ -113,7 +124,10 @@ fn levels_without_an_event() {
         let creator = if version >= 12 { UserLevel::Infinite } else { UserLevel::Int(100) };
         assert_eq!(levels.user_level(&user(ALICE)), creator);
         assert_eq!(levels.user_level(&user(BOB)), UserLevel::Int(0));
-        assert_eq!(levels.user_level(&user(CAROL)), if version >= 12 { UserLevel::Infinite } else { UserLevel::Int(0) });
+        assert_eq!(
+            levels.user_level(&user(CAROL)),
+            if version >= 12 { UserLevel::Infinite } else { UserLevel::Int(0) }
+        );
         assert_eq!((levels.invite(), levels.kick(), levels.ban(), levels.redact()), (0, 50, 50, 50));
         assert_eq!(levels.required_for_state(&"m.room.name".into()), 50);
         assert_eq!(levels.required_for_message(&"m.room.message".into()), 0);
@@ -131,7 +145,11 @@ fn levels_of_an_event() {
         let levels = read_levels(version, Some(&content));
         assert_eq!(levels.user_level(&user(BOB)), UserLevel::Int(75));
         let alice = if version >= 12 { UserLevel::Infinite } else { UserLevel::Int(5) };
-        assert_eq!(levels.user_level(&user(ALICE)), alice, "an event without the creator takes their power before version 12");
+        assert_eq!(
+            levels.user_level(&user(ALICE)),
+            alice,
+            "an event without the creator takes their power before version 12"
+        );
         assert_eq!(levels.required_for_state(&"m.room.name".into()), 30);
         assert_eq!(levels.required_for_state(&"m.room.topic".into()), 60);
         assert_eq!(levels.required_for_message(&"m.reaction".into()), 7);
@@ -144,7 +162,8 @@ fn levels_of_an_event() {
 
 #[test]
 fn string_levels_count_before_version_10() {
-    let content = json!({ "users": { BOB: " +75 ", "nobody": 1 }, "kick": "x", "ban": "-1", "events": [], "invite": null });
+    let content =
+        json!({ "users": { BOB: " +75 ", "nobody": 1 }, "kick": "x", "ban": "-1", "events": [], "invite": null });
     let old = read_levels(9, Some(&content));
     assert_eq!((old.user_level(&user(BOB)), old.kick(), old.ban(), old.invite()), (UserLevel::Int(75), 50, -1, 0));
     let new = read_levels(10, Some(&content));
@@ -161,15 +180,21 @@ fn client(pdu: &Pdu) -> Json {
 #[test]
 fn clients_see_their_keys_only() {
     let pdu = builder("m.room.name", Some("\"k\""), &json!({ "name": "n" })).build(&rules(11), &key()).unwrap();
-    assert_eq!(client(&pdu), json!({
-        "content": { "name": "n" }, "event_id": pdu.event_id, "origin_server_ts": 1_700_000_000_000_u64, "room_id": "!room:domain",
-        "sender": ALICE, "state_key": "\"k\"", "type": "m.room.name", "unsigned": { "age": 1 },
-    }));
+    assert_eq!(
+        client(&pdu),
+        json!({
+            "content": { "name": "n" }, "event_id": pdu.event_id, "origin_server_ts": 1_700_000_000_000_u64, "room_id": "!room:domain",
+            "sender": ALICE, "state_key": "\"k\"", "type": "m.room.name", "unsigned": { "age": 1 },
+        })
+    );
     let bare: Json = serde_json::from_str(ClientEvent::from_pdu(&pdu).unwrap().to_json(None, None).get()).unwrap();
     assert!(bare.get("room_id").is_none() && bare.get("unsigned").is_none());
     assert!(!bare.as_object().unwrap().contains_key("hashes"));
     let stripped: Json = serde_json::from_str(stripped_state(&pdu).get()).unwrap();
-    assert_eq!(stripped, json!({ "content": { "name": "n" }, "sender": ALICE, "state_key": "\"k\"", "type": "m.room.name" }));
+    assert_eq!(
+        stripped,
+        json!({ "content": { "name": "n" }, "sender": ALICE, "state_key": "\"k\"", "type": "m.room.name" })
+    );
 }
 
 #[test]

@@ -48,8 +48,11 @@ fn create_keeps_everything_from_version_11() {
 fn join_rules_keep_allow_from_version_8() {
     let content = json!({ "join_rule": "restricted", "allow": [], "x": 1 });
     for version in 3..=12 {
-        let expected =
-            if version >= 8 { json!({ "join_rule": "restricted", "allow": [] }) } else { json!({ "join_rule": "restricted" }) };
+        let expected = if version >= 8 {
+            json!({ "join_rule": "restricted", "allow": [] })
+        } else {
+            json!({ "join_rule": "restricted" })
+        };
         assert_eq!(remains(version, "m.room.join_rules", &content), expected, "version {version}");
     }
 }
@@ -77,7 +80,10 @@ fn the_rest_by_version() {
     for version in 3..=12 {
         let keep = |since: bool, value: Json| if since { value } else { json!({}) };
         let visibility = json!({ "history_visibility": "joined", "x": 1 });
-        assert_eq!(remains(version, "m.room.history_visibility", &visibility), json!({ "history_visibility": "joined" }));
+        assert_eq!(
+            remains(version, "m.room.history_visibility", &visibility),
+            json!({ "history_visibility": "joined" })
+        );
         let aliases = json!({ "aliases": ["#a:domain"] });
         assert_eq!(remains(version, "m.room.aliases", &aliases), keep(version < 6, aliases.clone()));
         let redaction = json!({ "redacts": "$x", "reason": "r" });
@@ -95,7 +101,8 @@ fn top_level_keys_by_version() {
         "prev_events": [], "auth_events": [], "origin_server_ts": 1, "state_key": "", "event_id": "$e",
     });
     for version in 3..=12 {
-        let redacted: Json = serde_json::from_str(&redact(&event.to_string(), &rules(version).redaction).unwrap()).unwrap();
+        let redacted: Json =
+            serde_json::from_str(&redact(&event.to_string(), &rules(version).redaction).unwrap()).unwrap();
         for gone in ["unsigned", "redacts", "extra"] {
             assert!(redacted.get(gone).is_none(), "{gone} in version {version}");
         }

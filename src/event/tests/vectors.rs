@@ -1,11 +1,14 @@
 //! The specification's own test vectors (`tests/vectors/`).
 
 use base64::{
-    Engine as _,
-    alphabet,
+    Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD_NO_PAD},
 };
-use ruma::{CanonicalJsonObject, room_version_rules::RoomVersionRules, signatures::{Verified, verify_event, verify_json}};
+use ruma::{
+    CanonicalJsonObject,
+    room_version_rules::RoomVersionRules,
+    signatures::{Verified, verify_event, verify_json},
+};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -45,13 +48,15 @@ fn signing() -> (Signing, SigningKey) {
     let seed = GeneralPurpose::new(&alphabet::STANDARD, config).decode(&vectors.seed).unwrap();
     let version = vectors.key_id.strip_prefix("ed25519:").unwrap();
     let key =
-        SigningKey::from_seed(&seed.try_into().unwrap(), version, vectors.server_name.as_str().try_into().unwrap()).unwrap();
+        SigningKey::from_seed(&seed.try_into().unwrap(), version, vectors.server_name.as_str().try_into().unwrap())
+            .unwrap();
     (vectors, key)
 }
 
 #[test]
 fn canonical_json() {
-    let vectors: Vec<Canonical> = serde_json::from_str(include_str!("../../../tests/vectors/canonical_json.json")).unwrap();
+    let vectors: Vec<Canonical> =
+        serde_json::from_str(include_str!("../../../tests/vectors/canonical_json.json")).unwrap();
     assert!(vectors.len() >= 8);
     for Canonical { text, canonical } in vectors {
         let lenient = Object::parse(text.as_bytes(), Numbers::Lenient, 20).unwrap();
@@ -91,8 +96,8 @@ fn event_signing() {
             |value, _, out| value.write(out),
         );
         let hash = STANDARD_NO_PAD.encode(Sha256::digest(hashed.as_bytes()));
-        let hashes = object.get("hashes").and_then(|hashes| hashes.as_object()).unwrap();
-        assert_eq!(hashes.get_str("sha256"), Some(hash.as_str()));
+        let stated = object.get("hashes").and_then(|value| value.as_object()).unwrap();
+        assert_eq!(stated.get_str("sha256"), Some(hash.as_str()));
 
         let mut signing_text = String::new();
         redact::write_redacted(&object, &rules.redaction, true, &mut signing_text);
