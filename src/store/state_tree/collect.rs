@@ -41,7 +41,8 @@ impl StateTree {
     /// Begins a collection; `None` when one is running.
     ///
     /// From here on the nodes that writers make are safe. So the roots to keep are to be read from the tables after
-    /// this call: every root that is stored by now and will still be stored when marking ends has to be marked.
+    /// this call: every root that is stored by now and will still be stored when marking ends has to be marked. From
+    /// the tables, not from what is kept in memory: that may lag behind by the batch being published.
     pub fn collection(&self) -> Option<Collection> {
         self.held.begin().then(|| Collection { tree: self.clone(), marked: HashSet::new() })
     }
@@ -91,7 +92,9 @@ impl Collection {
         batch.rows_later(move |rows| {
             held.spare(&mut dead);
             deleted.fetch_add(dead.len() as u64, Relaxed);
-            dead.iter().for_each(|id| rows.delete(&STATE_NODES, id));
+            for id in &dead {
+                rows.delete(&STATE_NODES, id);
+            }
         });
         self.tree.store.commit(batch).await?;
         Ok(())
