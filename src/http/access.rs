@@ -46,20 +46,7 @@ fn suspended_may(route: &Route<'_>) -> bool {
 fn guest_may(route: &Route<'_>) -> bool {
     let segments = route.segments();
     match route.method().as_str() {
-        "GET" | "HEAD" => matches!(
-            segments,
-            ["sync" | "capabilities" | "pushrules" | "joined_rooms" | "events" | "versions", ..]
-                | ["media" | "download" | "thumbnail" | "config" | "profile" | "devices" | "room_keys" | "directory", ..]
-                | ["account", "whoami"]
-                | ["user", _, "filter" | "account_data" | "rooms", ..]
-                | [
-                    "rooms",
-                    _,
-                    "context" | "event" | "initialSync" | "members" | "joined_members" | "messages" | "state"
-                        | "relations" | "threads" | "hierarchy" | "aliases",
-                    ..
-                ]
-        ),
+        "GET" | "HEAD" => guest_may_read(segments),
         "POST" => matches!(
             segments,
             ["logout", ..]
@@ -79,6 +66,24 @@ fn guest_may(route: &Route<'_>) -> bool {
     }
 }
 
+fn guest_may_read(segments: &[&str]) -> bool {
+    match segments {
+        [
+            "sync" | "events" | "capabilities" | "versions" | "pushrules" | "joined_rooms" | "directory" | "media"
+            | "download" | "thumbnail" | "config" | "profile" | "devices" | "room_keys",
+            ..,
+        ]
+        | ["account", "whoami"]
+        | ["user", _, "filter" | "account_data" | "rooms", ..] => true,
+        ["rooms", _, what, ..] => matches!(
+            *what,
+            "context" | "event" | "initialSync" | "members" | "joined_members" | "messages" | "state" | "relations"
+                | "threads" | "hierarchy" | "aliases"
+        ),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 mod tests {
@@ -87,7 +92,7 @@ mod tests {
     fn session() -> Session {
         Session {
             user_id: ruma::owned_user_id!("@a:b"),
-            user: 1,
+            user: crate::store::UserNo(1),
             device_id: "D".into(),
             guest: false,
             admin: false,

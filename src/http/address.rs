@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::{Extensions, HeaderMap};
 
+use crate::config::Network;
+
 /// The peer of the connection; `serve` sets it on every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
@@ -23,61 +25,14 @@ impl ClientAddress {
     }
 }
 
-/// A range of addresses, such as `10.0.0.0/8`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Network {
-    address: u128,
-    /// Length of the prefix in the 128-bit form of the address.
-    prefix: u32,
-}
-
-/// The text is not an address or a range of addresses.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an IP address or a range like 10.0.0.0/8")]
-pub struct BadNetwork(String);
-
-impl Network {
-    fn parse(text: &str) -> Result<Self, BadNetwork> {
-        let bad = || BadNetwork(text.to_owned());
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix.parse::<u32>().map_err(|_| bad())?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| bad())?;
-        // Lengths are kept for the 128-bit form, in which IPv4 has 96 bits before it.
-        let (bits, before) = if address.is_ipv4() { (32, 96) } else { (128, 0) };
-        let prefix = prefix.unwrap_or(bits);
-        if prefix > bits {
-            return Err(bad());
-        }
-        Ok(Self { address: widen(address), prefix: prefix + before })
-    }
-
-    fn contains(self, address: IpAddr) -> bool {
-        let mask = u128::MAX.checked_shl(128 - self.prefix).unwrap_or(0);
-        (widen(address) ^ self.address) & mask == 0
-    }
-}
-
-/// IPv4 and its IPv6-mapped form are the same address.
-fn widen(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
 /// The proxies whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<Network>);
 
 impl TrustedProxies {
-    /// Reads addresses and ranges as the configuration writes them.
-    ///
-    /// # Errors
-    /// The first text that is neither.
-    pub fn parse<I: AsRef<str>>(texts: impl IntoIterator<Item = I>) -> Result<Self, BadNetwork> {
-        texts.into_iter().map(|text| Network::parse(text.as_ref().trim())).collect::<Result<_, _>>().map(Self)
+    /// The proxies of the configuration's `[listen] trusted_proxies`.
+    pub fn new(networks: Vec<Network>) -> Self {
+        Self(networks)
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
@@ -123,7 +78,7 @@ mod tests {
         for value in forwarded {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
-        let proxies = TrustedProxies::parse(trusted).unwrap();
+        let proxies = TrustedProxies::new(trusted.iter().map(|text| text.parse().unwrap()).collect());
         proxies.client_address(peer.parse().unwrap(), &headers).0.to_string()
     }
 
@@ -151,14 +106,5 @@ mod tests {
     fn unreadable_entries_end_the_chain() {
         assert_eq!(client(&["127.0.0.1"], "127.0.0.1", &["1.2.3.4, unknown"]), "127.0.0.1");
         assert_eq!(client(&["127.0.0.1"], "127.0.0.1", &[""]), "127.0.0.1");
-    }
-
-    #[test]
-    fn ranges_are_read_strictly() {
-        for bad in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "localhost", "10.0.0.0/-1"] {
-            assert!(TrustedProxies::parse([bad]).is_err(), "{bad}");
-        }
-        assert_eq!(client(&["0.0.0.0/0"], "203.0.113.9", &["1.2.3.4"]), "1.2.3.4");
-        assert_eq!(client(&["10.0.0.0/9"], "10.128.0.1", &["1.2.3.4"]), "10.128.0.1");
     }
 }

@@ -15,13 +15,16 @@ use ruma::{
     },
 };
 
-use crate::http::{
-    access,
-    address::ClientAddress,
-    body::BODY_BYTES_MAX,
-    class::{Class, Route},
-    error::ApiError,
-    limit::Limiter,
+use crate::{
+    http::{
+        access,
+        address::ClientAddress,
+        body::BODY_BYTES_MAX,
+        class::{Class, Route},
+        error::ApiError,
+        limit::Limiter,
+    },
+    store::UserNo,
 };
 
 /// Tokens longer than this are unknown without being looked up, in bytes. Ours are under 100.
@@ -34,7 +37,7 @@ pub struct Session {
     /// The account.
     pub user_id: OwnedUserId,
     /// The account's interned number.
-    pub user: u64,
+    pub user: UserNo,
     /// The device the token belongs to.
     pub device_id: OwnedDeviceId,
     /// A guest account: only what the specification's guest module lists is allowed.
@@ -76,7 +79,7 @@ pub trait Authenticate: Send + Sync + 'static {
     /// # Errors
     /// [`ApiError::unknown_token`] for tokens that are unknown, expired or logged out. Locked, suspended and guest
     /// accounts are answered with their session; `http::access` refuses what they may not do.
-    fn session(&self, credentials: Credentials<'_>) -> impl Future<Output = Result<Session, ApiError>> + Send;
+    fn session(&self, credentials: Credentials<'_>) -> impl Future<Output = Result<Arc<Session>, ApiError>> + Send;
 
     /// The application service of a token; `None` when the token is not one of theirs.
     fn appservice(&self, token: &str) -> impl Future<Output = Result<Option<Appservice>, ApiError>> + Send {
@@ -96,7 +99,7 @@ pub trait Authenticate: Send + Sync + 'static {
 }
 
 impl<T: Authenticate> Authenticate for Arc<T> {
-    fn session(&self, credentials: Credentials<'_>) -> impl Future<Output = Result<Session, ApiError>> + Send {
+    fn session(&self, credentials: Credentials<'_>) -> impl Future<Output = Result<Arc<Session>, ApiError>> + Send {
         T::session(self, credentials)
     }
 
@@ -115,7 +118,7 @@ impl<T: Authenticate> Authenticate for Arc<T> {
 
 /// What a handler learns about who asks, by the endpoint's authentication scheme.
 pub trait Identity: AuthScheme {
-    /// The handler's view: [`Session`], `Option<Session>`, [`Appservice`], `Option<Appservice>` or `()`.
+    /// The handler's view: `Arc<Session>`, `Option<Arc<Session>>`, [`Appservice`], `Option<Appservice>` or `()`.
     type Who: Send + 'static;
 
     /// Identifies the sender of a request and counts it against the rate limits.
@@ -126,17 +129,17 @@ pub trait Identity: AuthScheme {
 }
 
 impl Identity for AccessToken {
-    type Who = Session;
+    type Who = Arc<Session>;
 
-    async fn identify<S: Authenticate>(state: &S, parts: &Parts) -> Result<Session, ApiError> {
+    async fn identify<S: Authenticate>(state: &S, parts: &Parts) -> Result<Arc<Session>, ApiError> {
         required_session(state, parts).await
     }
 }
 
 impl Identity for AccessTokenOptional {
-    type Who = Option<Session>;
+    type Who = Option<Arc<Session>>;
 
-    async fn identify<S: Authenticate>(state: &S, parts: &Parts) -> Result<Option<Session>, ApiError> {
+    async fn identify<S: Authenticate>(state: &S, parts: &Parts) -> Result<Option<Arc<Session>>, ApiError> {
         let session = optional_session(state, parts).await?;
         if session.is_none() {
             anonymous(state, parts)?;
@@ -188,12 +191,12 @@ impl Identity for AppserviceTokenOptional {
 }
 
 /// The session of a request that must have one.
-pub(crate) async fn required_session<S: Authenticate>(state: &S, parts: &Parts) -> Result<Session, ApiError> {
+pub(crate) async fn required_session<S: Authenticate>(state: &S, parts: &Parts) -> Result<Arc<Session>, ApiError> {
     optional_session(state, parts).await?.ok_or_else(ApiError::missing_token)
 }
 
 /// The session of a request, if it has a token.
-pub(crate) async fn optional_session<S: Authenticate>(state: &S, parts: &Parts) -> Result<Option<Session>, ApiError> {
+pub(crate) async fn optional_session<S: Authenticate>(state: &S, parts: &Parts) -> Result<Option<Arc<Session>>, ApiError> {
     let Some(token) = token_of(&parts.headers, &parts.uri)? else { return Ok(None) };
     let asserted = Asserted::from_query(&parts.uri);
     let credentials = Credentials {

@@ -1,5 +1,7 @@
 //! Lighter extractors, for endpoints that are written by hand.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
 use http::request::Parts;
@@ -18,7 +20,7 @@ const ARGUMENT_BYTES_MAX: usize = 1024;
 
 /// The session of a request with an access token.
 #[derive(Debug)]
-pub struct Auth(pub Session);
+pub struct Auth(pub Arc<Session>);
 
 impl<S: Authenticate> FromRequestParts<S> for Auth {
     type Rejection = ApiError;
@@ -30,7 +32,7 @@ impl<S: Authenticate> FromRequestParts<S> for Auth {
 
 /// The session of a request that may have an access token.
 #[derive(Debug)]
-pub struct OptionalAuth(pub Option<Session>);
+pub struct OptionalAuth(pub Option<Arc<Session>>);
 
 impl<S: Authenticate> FromRequestParts<S> for OptionalAuth {
     type Rejection = ApiError;

@@ -7,9 +7,7 @@ use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
     net::IpAddr,
-    num::NonZeroU32,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
-    time::Duration,
 };
 
 use governor::{
@@ -19,7 +17,11 @@ use governor::{
     state::keyed::DefaultKeyedStateStore,
 };
 
-use crate::http::{class::Class, error::ApiError};
+use crate::{
+    config::{Limits, Rate},
+    http::{class::Class, error::ApiError},
+    store::UserNo,
+};
 
 /// How many keys one class may hold before unknown ones share buckets. A key costs about 50 bytes.
 const KEYS_MAX: usize = 20_000;
@@ -29,28 +31,6 @@ const SHARED_BUCKETS: u64 = 4096;
 
 /// After so many checks of a class its idle keys are dropped.
 const CHECKS_BETWEEN_SWEEPS: u32 = 4096;
-
-/// `burst` requests at once, and one more after each `every`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// The time after which one more request is allowed; not zero.
-    pub every: Duration,
-    /// Requests at once; at least one.
-    pub burst: u32,
-}
-
-impl Rate {
-    const fn per_second(count: u64, burst: u32) -> Self {
-        Self { every: Duration::from_nanos(1_000_000_000 / count), burst }
-    }
-
-    fn quota(self) -> Quota {
-        let burst = NonZeroU32::new(self.burst).unwrap_or(NonZeroU32::MIN);
-        // A period of zero would be no limit at all; the smallest one is as good as none.
-        let quota = Quota::with_period(self.every.max(Duration::from_nanos(1)));
-        quota.unwrap_or(Quota::per_second(burst)).allow_burst(burst)
-    }
-}
 
 /// The rates of a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,34 +42,38 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// What the server allows unless told otherwise.
-    pub fn default_of(class: Class) -> Self {
+    /// The rates of a class as the configuration sets them.
+    pub fn of(limits: &Limits, class: Class) -> Self {
         let user = match class {
-            Class::Login | Class::Password => Rate { every: Duration::from_secs(5), burst: 10 },
-            Class::Register => Rate::per_second(1, 10),
-            Class::Send => Rate::per_second(20, 200),
-            Class::Redact | Class::Invite => Rate::per_second(10, 200),
-            Class::Join => Rate::per_second(5, 100),
-            Class::CreateRoom => Rate::per_second(2, 50),
-            Class::Media => Rate::per_second(10, 100),
-            Class::Report => Rate { every: Duration::from_secs(30), burst: 10 },
-            Class::Search => Rate::per_second(5, 30),
-            Class::Device | Class::Ephemeral => Rate::per_second(50, 500),
+            Class::Login | Class::Password => limits.login_per_account,
+            Class::Register => limits.register_per_address,
+            Class::Send | Class::Redact => limits.send_per_account,
+            Class::Invite => limits.invite_per_account,
+            Class::Join => limits.join_per_account,
+            Class::CreateRoom => limits.create_per_account,
+            Class::Media => limits.media_per_account,
+            Class::Report => limits.report_per_account,
+            Class::Search => limits.search_per_account,
+            Class::Device | Class::Ephemeral => limits.other,
         };
         let address = match class {
-            // A whole school signs in at eight o'clock, behind one address.
-            Class::Login => Rate::per_second(20, 1000),
-            Class::Register => Rate::per_second(2, 200),
-            _ => Rate::per_second(20, 500),
+            Class::Login | Class::Password => limits.login_per_address,
+            Class::Register => limits.register_per_address,
+            _ => limits.other,
         };
         Self { user, address }
     }
 }
 
+fn quota(rate: Rate) -> Quota {
+    // The interval is never zero; if it were, the burst each second is still a limit.
+    Quota::with_period(rate.interval()).unwrap_or(Quota::per_second(rate.burst())).allow_burst(rate.burst())
+}
+
 /// Who is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
-    User(u64),
+    User(UserNo),
     /// IPv4 as it is, IPv6 by its /64: one customer has all of it.
     Address(u128),
     /// A keyed hash of the name.
@@ -116,17 +100,17 @@ pub struct Limiter<C: Clock = DefaultClock> {
 }
 
 impl Limiter {
-    /// Limits at the default rates; none at all when not `enabled`.
-    pub fn new(enabled: bool) -> Self {
-        Self::with(DefaultClock::default(), enabled, KEYS_MAX, Rates::default_of)
+    /// Limits as the configuration sets them.
+    pub fn new(limits: &Limits) -> Self {
+        Self::with(&DefaultClock::default(), limits.enabled, KEYS_MAX, |class| Rates::of(limits, class))
     }
 }
 
 impl<C: Clock + Clone> Limiter<C> {
     /// Limits at any rates.
-    pub fn with(clock: C, enabled: bool, keys_max: usize, rates: impl Fn(Class) -> Rates) -> Self {
+    pub fn with(clock: &C, enabled: bool, keys_max: usize, rates: impl Fn(Class) -> Rates) -> Self {
         let counter = |rate: Rate| Counter {
-            buckets: RateLimiter::new(rate.quota(), DefaultKeyedStateStore::default(), clock.clone()),
+            buckets: RateLimiter::new(quota(rate), DefaultKeyedStateStore::default(), clock.clone()),
             checks: AtomicU32::new(0),
             full: AtomicBool::new(false),
         };
@@ -134,11 +118,11 @@ impl<C: Clock + Clone> Limiter<C> {
         Self { clock: clock.clone(), enabled, keys_max, hasher: RandomState::new(), counters }
     }
 
-    /// Counts a request of an account, by its interned number.
+    /// Counts a request of an account, by its number.
     ///
     /// # Errors
     /// `M_LIMIT_EXCEEDED`.
-    pub fn check_user(&self, class: Class, user: u64) -> Result<(), ApiError> {
+    pub fn check_user(&self, class: Class, user: UserNo) -> Result<(), ApiError> {
         self.check(self.counters.get(class.index()).map(|pair| &pair.0), Key::User(user))
     }
 
@@ -205,7 +189,7 @@ impl<C: Clock> std::fmt::Debug for Limiter<C> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 mod tests {
-    use std::net::Ipv6Addr;
+    use std::{net::Ipv6Addr, time::Duration};
 
     use axum::response::IntoResponse as _;
     use governor::clock::FakeRelativeClock;
@@ -214,34 +198,38 @@ mod tests {
 
     fn limiter(enabled: bool, keys_max: usize) -> (FakeRelativeClock, Limiter<FakeRelativeClock>) {
         let clock = FakeRelativeClock::default();
-        let rate = Rate { every: Duration::from_secs(2), burst: 3 };
-        (clock.clone(), Limiter::with(clock, enabled, keys_max, |_| Rates { user: rate, address: rate }))
+        let rate = Rate::new(3, 6);
+        (clock.clone(), Limiter::with(&clock, enabled, keys_max, |_| Rates { user: rate, address: rate }))
+    }
+
+    fn check_user<C: Clock + Clone>(limiter: &Limiter<C>, class: Class, user: u64) -> Result<(), ApiError> {
+        limiter.check_user(class, UserNo(user))
     }
 
     #[test]
     fn a_burst_and_then_one_for_each_period() {
         let (clock, limiter) = limiter(true, 100);
         for _ in 0..3 {
-            limiter.check_user(Class::Send, 1).unwrap();
+            check_user(&limiter, Class::Send, 1).unwrap();
         }
-        let response = limiter.check_user(Class::Send, 1).unwrap_err().into_response();
+        let response = check_user(&limiter, Class::Send, 1).unwrap_err().into_response();
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "2");
         // Other accounts and classes are not affected.
-        limiter.check_user(Class::Send, 2).unwrap();
-        limiter.check_user(Class::Invite, 1).unwrap();
+        check_user(&limiter, Class::Send, 2).unwrap();
+        check_user(&limiter, Class::Invite, 1).unwrap();
         clock.advance(Duration::from_millis(1999));
-        limiter.check_user(Class::Send, 1).unwrap_err();
+        check_user(&limiter, Class::Send, 1).unwrap_err();
         clock.advance(Duration::from_millis(1));
-        limiter.check_user(Class::Send, 1).unwrap();
-        limiter.check_user(Class::Send, 1).unwrap_err();
+        check_user(&limiter, Class::Send, 1).unwrap();
+        check_user(&limiter, Class::Send, 1).unwrap_err();
     }
 
     #[test]
     fn disabled_limits_nothing() {
         let (_, limiter) = limiter(false, 100);
         for _ in 0..100 {
-            limiter.check_user(Class::Send, 1).unwrap();
+            check_user(&limiter, Class::Send, 1).unwrap();
             limiter.check_name(Class::Login, "anna").unwrap();
         }
     }
@@ -261,14 +249,14 @@ mod tests {
     fn keys_are_bounded_and_forgotten() {
         let (clock, limiter) = limiter(true, 50);
         for user in 0..50_000 {
-            let _ = limiter.check_user(Class::Send, user);
+            let _ = check_user(&limiter, Class::Send, user);
         }
         let held = limiter.counters[Class::Send.index()].0.buckets.len();
         assert!(held <= 100 + usize::try_from(SHARED_BUCKETS).unwrap(), "{held}");
-        clock.advance(Duration::from_mins(1));
+        clock.advance(Duration::from_secs(60));
         limiter.sweep();
         assert_eq!(limiter.counters[Class::Send.index()].0.buckets.len(), 0);
-        limiter.check_user(Class::Send, 1).unwrap();
+        check_user(&limiter, Class::Send, 1).unwrap();
     }
 
     #[test]
@@ -283,9 +271,9 @@ mod tests {
 
     #[test]
     fn every_class_has_rates_that_let_something_through() {
-        let limiter = Limiter::new(true);
+        let limiter = Limiter::new(&crate::http::tests::fixture::limits());
         for class in Class::ALL {
-            limiter.check_user(class, 1).unwrap();
+            check_user(&limiter, class, 1).unwrap();
             limiter.check_address(class, "192.0.2.1".parse().unwrap()).unwrap();
         }
     }

@@ -95,7 +95,7 @@ impl Metrics {
         self.answered.get_or_create(&Answered { method, route, status: status.as_u16() }).inc();
     }
 
-    /// Every figure in the OpenMetrics text format.
+    /// Every figure in the `OpenMetrics` text format.
     ///
     /// # Errors
     /// An internal error when a figure of another part does not encode.

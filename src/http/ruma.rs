@@ -28,7 +28,7 @@ where
 {
     /// Path, query, headers and body as ruma reads them.
     pub body: R,
-    /// Who asks: `Session`, `Option<Session>`, `()`, `Appservice` or `Option<Appservice>`, by the endpoint's scheme.
+    /// Who asks: `Arc<Session>`, `Option<Arc<Session>>`, `()`, `Appservice` or `Option<Appservice>`, by the endpoint's scheme.
     pub session: <R::Authentication as Identity>::Who,
     /// Where the request came from.
     pub address: ClientAddress,

@@ -26,9 +26,6 @@ use crate::http::address::Peer;
 /// hyper's read buffer and the bound of a request head, in bytes. hyper starts with 8 KiB and grows up to this.
 const BUFFER_BYTES_MAX: usize = 16 * 1024;
 
-/// Header lines a request may have; hyper keeps a slot for each on the stack.
-const HEADERS_MAX: usize = 64;
-
 /// Requests one HTTP/2 connection may have open. A client has one long poll and a screen of images.
 const STREAMS_MAX: u32 = 100;
 
@@ -48,7 +45,7 @@ pub struct ServeOptions {
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { connections_max: 10_000, head_timeout: Duration::from_mins(1), drain: Duration::from_secs(4) }
+        Self { connections_max: 10_000, head_timeout: Duration::from_secs(60), drain: Duration::from_secs(4) }
     }
 }
 
@@ -57,7 +54,7 @@ impl Default for ServeOptions {
 /// Returns when the last connection has ended, at the latest after [`ServeOptions::drain`].
 pub async fn serve(listener: TcpListener, router: Router, options: ServeOptions, shutdown: CancellationToken) {
     let permits = Arc::new(Semaphore::new(options.connections_max));
-    let protocols = Protocols::new(options);
+    let protocols = Arc::new(Protocols::new(options));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
@@ -74,7 +71,7 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServeOptions,
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                let connection = protocols.clone().run(stream, peer, router.clone(), graceful.watcher(), shutdown.clone());
+                let connection = Arc::clone(&protocols).run(stream, peer, router.clone(), graceful.watcher(), shutdown.clone());
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -102,7 +99,6 @@ async fn accept_failed(error: &io::Error) {
 }
 
 /// The settings of both protocols.
-#[derive(Clone)]
 struct Protocols {
     http1: conn::http1::Builder,
     http2: conn::http2::Builder<TokioExecutor>,
@@ -115,21 +111,20 @@ impl Protocols {
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(options.head_timeout)
-            .max_buf_size(BUFFER_BYTES_MAX)
-            .max_headers(HEADERS_MAX);
+            .max_buf_size(BUFFER_BYTES_MAX);
         let mut http2 = conn::http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(u32::try_from(BUFFER_BYTES_MAX).unwrap_or(u32::MAX))
-            .keep_alive_interval(Duration::from_mins(1))
+            .keep_alive_interval(Duration::from_secs(60))
             .keep_alive_timeout(Duration::from_secs(20));
         Self { http1, http2, head_timeout: options.head_timeout }
     }
 
     /// Serves one connection to its end.
     async fn run(
-        self,
+        self: Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
         router: Router,
