@@ -1,0 +1,128 @@
+//! What an administrator at the command line can order. The same code serves the admin socket of a running server and a
+//! command that has opened the data folder of a stopped one.
+
+use ruma::OwnedUserId;
+use serde::{Deserialize, Serialize};
+
+use super::{NewAccount, Users, UsersError};
+use crate::{
+    secret::Secret,
+    store::{UserNo, schema::users::Account},
+};
+
+/// Accounts read at once for a list.
+const PAGE: usize = 500;
+
+/// An order. On the socket it is a JSON object in one line, such as `{"order":"deactivate","user":"anna"}`.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "order", rename_all = "snake_case", deny_unknown_fields)]
+pub enum AdminOrder {
+    /// Make an account.
+    Add {
+        /// The part of the user id before the colon.
+        name: String,
+        /// Its password.
+        password: Secret,
+        /// Whether it is an administrator's.
+        admin: bool,
+    },
+    /// Set a new password, and sign out everywhere.
+    ResetPassword {
+        /// The user id, or its part before the colon.
+        user: String,
+        /// The new password.
+        password: Secret,
+    },
+    /// Close an account for good.
+    Deactivate {
+        /// The user id, or its part before the colon.
+        user: String,
+    },
+    /// List accounts in the order in which their names were first met, one page.
+    List {
+        /// The number of the last account that is known already.
+        after: Option<u64>,
+    },
+}
+
+/// The answer to an order, in one line of JSON.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdminAnswer {
+    /// It is done, to this account.
+    Done(OwnedUserId),
+    /// A page of accounts; `next` asks for the one after it.
+    Accounts {
+        /// The accounts.
+        accounts: Vec<AccountLine>,
+        /// `after` of the next order, unless this was the last page.
+        next: Option<u64>,
+    },
+    /// It is not done, and why.
+    Failed(String),
+}
+
+/// An account in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about an account")]
+pub struct AccountLine {
+    /// The user id.
+    pub user_id: String,
+    /// An administrator's.
+    pub admin: bool,
+    /// A guest's.
+    pub guest: bool,
+    /// Closed.
+    pub deactivated: bool,
+    /// Can only log out.
+    pub locked: bool,
+    /// Can only read.
+    pub suspended: bool,
+    /// When it was made, in Unix milliseconds.
+    pub created_ts: u64,
+}
+
+impl Users {
+    /// Carries out an order of an administrator.
+    pub async fn carry_out(&self, order: AdminOrder) -> AdminAnswer {
+        let done = match order {
+            AdminOrder::Add { name, password, admin } => {
+                let new = NewAccount { localpart: Some(name), password: Some(password), admin, guest: false };
+                self.register(new, None).await.map(|registered| AdminAnswer::Done(registered.user_id))
+            }
+            AdminOrder::ResetPassword { user, password } => self.reset_password(&user, password).await,
+            AdminOrder::Deactivate { user } => self.close(&user).await,
+            AdminOrder::List { after } => self.page(after.map(UserNo)).await,
+        };
+        done.unwrap_or_else(|error| AdminAnswer::Failed(error.to_string()))
+    }
+
+    async fn reset_password(&self, name: &str, password: Secret) -> Result<AdminAnswer, UsersError> {
+        let (user_id, user, _) = self.accounts.meant(name).await?.ok_or(UsersError::NoAccount)?;
+        self.change_password(user, password, true, None).await?;
+        Ok(AdminAnswer::Done(user_id))
+    }
+
+    async fn close(&self, name: &str) -> Result<AdminAnswer, UsersError> {
+        let (user_id, user, _) = self.accounts.meant(name).await?.ok_or(UsersError::NoAccount)?;
+        self.deactivate(user, false).await?;
+        Ok(AdminAnswer::Done(user_id))
+    }
+
+    async fn page(&self, after: Option<UserNo>) -> Result<AdminAnswer, UsersError> {
+        let page = self.accounts.list(after, PAGE).await?;
+        let last = page.last().map(|(user, _)| user.0);
+        let next = last.filter(|_| page.len() == PAGE);
+        let server = self.accounts.server();
+        let line = |(_, account): (UserNo, Account)| AccountLine {
+            user_id: format!("@{}:{server}", account.localpart),
+            admin: account.admin,
+            guest: account.guest,
+            deactivated: account.deactivated,
+            locked: account.locked,
+            suspended: account.suspended,
+            created_ts: account.created_at_ms,
+        };
+        Ok(AdminAnswer::Accounts { accounts: page.into_iter().map(line).collect(), next })
+    }
+}
