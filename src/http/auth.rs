@@ -7,48 +7,23 @@
 use std::{future::Future, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, Uri, header, request::Parts};
-use ruma::{
-    OwnedDeviceId, OwnedUserId,
-    api::auth_scheme::{
-        AccessToken, AccessTokenOptional, AppserviceToken, AppserviceTokenOptional, AuthScheme, NoAccessToken,
-        NoAuthentication, extract_bearer_or_query_token,
-    },
+use ruma::api::auth_scheme::{
+    AccessToken, AccessTokenOptional, AppserviceToken, AppserviceTokenOptional, AuthScheme, NoAccessToken,
+    NoAuthentication, extract_bearer_or_query_token,
 };
 
-use crate::{
-    http::{
-        access,
-        address::ClientAddress,
-        body::BODY_BYTES_MAX,
-        class::{Class, Route},
-        error::ApiError,
-        limit::Limiter,
-    },
-    store::UserNo,
+pub use crate::users::Session;
+use crate::http::{
+    access,
+    address::ClientAddress,
+    body::BODY_BYTES_MAX,
+    class::{Class, Route},
+    error::ApiError,
+    limit::Limiter,
 };
 
 /// Tokens longer than this are unknown without being looked up, in bytes. Ours are under 100.
 const TOKEN_BYTES_MAX: usize = 1024;
-
-/// A signed-in device.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts about an account, each asked by itself")]
-pub struct Session {
-    /// The account.
-    pub user_id: OwnedUserId,
-    /// The account's interned number.
-    pub user: UserNo,
-    /// The device the token belongs to.
-    pub device_id: OwnedDeviceId,
-    /// A guest account: only what the specification's guest module lists is allowed.
-    pub guest: bool,
-    /// An administrator of this server.
-    pub admin: bool,
-    /// A locked account can only log out.
-    pub locked: bool,
-    /// A suspended account can read and leave, not write.
-    pub suspended: bool,
-}
 
 /// An application service that identified itself by its own token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +171,10 @@ pub(crate) async fn required_session<S: Authenticate>(state: &S, parts: &Parts) 
 }
 
 /// The session of a request, if it has a token.
-pub(crate) async fn optional_session<S: Authenticate>(state: &S, parts: &Parts) -> Result<Option<Arc<Session>>, ApiError> {
+pub(crate) async fn optional_session<S: Authenticate>(
+    state: &S,
+    parts: &Parts,
+) -> Result<Option<Arc<Session>>, ApiError> {
     let Some(token) = token_of(&parts.headers, &parts.uri)? else { return Ok(None) };
     let asserted = Asserted::from_query(&parts.uri);
     let credentials = Credentials {

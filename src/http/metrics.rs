@@ -194,7 +194,8 @@ mod tests {
         let router = operations(Arc::clone(&metrics), Health::new());
         let (status, text) = get_text(&router, "/metrics").await;
         assert_eq!(status, 200);
-        assert!(text.contains(r#"homeroom_http_requests_total{method="other",route="/a/{b}",status="200"} 1"#), "{text}");
+        let counted = r#"homeroom_http_requests_total{method="other",route="/a/{b}",status="200"} 1"#;
+        assert!(text.contains(counted), "{text}");
         assert!(text.contains("homeroom_http_in_flight 1"), "{text}");
         assert!(text.contains("homeroom_rooms 7"), "{text}");
         assert!(text.contains("homeroom_resident_memory_bytes"), "{text}");

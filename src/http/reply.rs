@@ -86,7 +86,7 @@ pub fn json_response(status: StatusCode, body: Bytes) -> Response {
     response
 }
 
-/// 200 with JSON from a stream of pieces. An error cuts the answer short, so that the client does not take it for whole.
+/// 200 with JSON from a stream of pieces. An error cuts the answer short, so that nobody takes it for whole.
 pub fn json_stream<S>(pieces: S) -> Response
 where
     S: TryStream<Ok = Bytes, Error: Into<axum::BoxError>> + Send + 'static,

@@ -28,7 +28,8 @@ where
 {
     /// Path, query, headers and body as ruma reads them.
     pub body: R,
-    /// Who asks: `Arc<Session>`, `Option<Arc<Session>>`, `()`, `Appservice` or `Option<Appservice>`, by the endpoint's scheme.
+    /// Who asks, by the endpoint's scheme: `Arc<Session>`, `Option<Arc<Session>>`, `()`, `Appservice` or
+    /// `Option<Appservice>`.
     pub session: <R::Authentication as Identity>::Who,
     /// Where the request came from.
     pub address: ClientAddress,

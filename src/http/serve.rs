@@ -71,7 +71,8 @@ pub async fn serve(listener: TcpListener, router: Router, options: ServeOptions,
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer)) => {
-                let connection = Arc::clone(&protocols).run(stream, peer, router.clone(), graceful.watcher(), shutdown.clone());
+                let (watcher, shutdown) = (graceful.watcher(), shutdown.clone());
+                let connection = Arc::clone(&protocols).run(stream, peer, router.clone(), watcher, shutdown);
                 connections.spawn(async move {
                     connection.await;
                     drop(permit);

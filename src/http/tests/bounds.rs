@@ -25,7 +25,8 @@ async fn bodies_are_bounded_with_and_without_a_length() {
     assert_eq!(refused(&router, Method::PUT, SEND, "anna", &large).await, code(413, "M_TOO_LARGE"));
 
     let streamed = |text: &str| {
-        let pieces: Vec<_> = text.as_bytes().chunks(100).map(|piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece))).collect();
+        let piece = |piece| Ok::<_, std::io::Error>(Bytes::copy_from_slice(piece));
+        let pieces: Vec<_> = text.as_bytes().chunks(100).map(piece).collect();
         let request = Request::put(SEND).header("authorization", "Bearer anna");
         request.body(Body::from_stream(stream::iter(pieces))).unwrap()
     };

@@ -131,8 +131,9 @@ async fn panics() -> JsonBytes {
 
 pub(super) fn fixture_with(limiter: Limiter, proxies: &[&str]) -> (Router, Shared) {
     let state = Arc::new(Fixture { limiter, addresses: Mutex::default() });
+    let proxies = proxies.iter().map(|text| text.parse().unwrap()).collect();
     let entry =
-        Entry { metrics: Metrics::new(), proxies: Arc::new(TrustedProxies::new(proxies.iter().map(|text| text.parse().unwrap()).collect())) };
+        Entry { metrics: Metrics::new(), proxies: Arc::new(TrustedProxies::new(proxies)) };
     let router = Router::new()
         .route("/_matrix/client/v3/account/whoami", get(who))
         .route("/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}", put(send))
