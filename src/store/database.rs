@@ -163,6 +163,11 @@ impl Store {
         self.inner.committer.health()
     }
 
+    /// The engine, for `check`.
+    pub(super) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
     /// Bytes that block cache and write buffers use.
     pub fn memory_bytes(&self) -> usize {
         self.inner.engine.memory_bytes()

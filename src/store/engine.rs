@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions,
-    DBCompressionType, DBRecoveryMode, DBWithThreadMode, Direction, ErrorKind, IteratorMode, LogLevel, Options, ReadOptions,
+    DBCompressionType, DBRecoveryMode, DBWithThreadMode, Direction, ErrorKind, InfoLogger, IteratorMode, LogLevel, Options, ReadOptions,
     ReadTier, SingleThreaded, WriteBatch, WriteBufferManager, WriteOptions,
 };
 use tokio::sync::Semaphore;
@@ -71,13 +71,38 @@ struct Inner {
 impl Engine {
     /// Opens the database, making it when it is missing.
     pub(super) fn open(path: &Path, options: &EngineOptions) -> Result<Self, StoreError> {
+        Self::open_with(path, options, database_options(options.memory_bytes), |settings, path, families| {
+            Db::open_cf_descriptors(settings, path, families)
+        })
+    }
+
+    /// Opens what is in the database at this moment, for reading only: also beside the process that writes to it.
+    /// Nothing is changed in its folder.
+    pub(super) fn open_read_only(path: &Path, memory_bytes: usize) -> Result<Self, StoreError> {
+        let mut settings = database_options(memory_bytes);
+        settings.create_if_missing(false);
+        settings.create_missing_column_families(false);
+        // All files are opened at once, and stay readable when the writing process deletes them.
+        settings.set_max_open_files(-1);
+        settings.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Fatal, |_, _| {}));
+        let options = EngineOptions { memory_bytes, durability: Durability::Os };
+        Self::open_with(path, &options, settings, |settings, path, families| {
+            Db::open_cf_descriptors_read_only(settings, path, families, false)
+        })
+    }
+
+    fn open_with(
+        path: &Path,
+        options: &EngineOptions,
+        mut db_options: Options,
+        open: impl FnOnce(&Options, &Path, [ColumnFamilyDescriptor; 2]) -> Result<Db, rocksdb::Error>,
+    ) -> Result<Self, StoreError> {
         let cache = Cache::new_hyper_clock_cache(options.memory_bytes, 0);
         let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(options.memory_bytes / 4, false, cache.clone());
-        let mut db_options = database_options(options.memory_bytes);
         db_options.set_write_buffer_manager(&buffers);
         let families = [Family::Rows, Family::Events]
             .map(|family| ColumnFamilyDescriptor::new(family_name(family), family_options(family, &cache, options.memory_bytes)));
-        let db = Db::open_cf_descriptors(&db_options, path, families)?;
+        let db = open(&db_options, path, families)?;
         let mut cached = ReadOptions::default();
         cached.set_read_tier(ReadTier::BlockCache);
         let mut write = WriteOptions::default();

@@ -58,9 +58,9 @@ pub enum Verdict {
 /// An event's row: version, order (8 bytes, so that the committer can set it), header, JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredEvent {
-    order: i64,
-    header: Header,
-    json: Box<str>,
+    pub(super) order: i64,
+    pub(super) header: Header,
+    pub(super) json: Box<str>,
 }
 
 impl Value for StoredEvent {

@@ -31,9 +31,9 @@ const PENDING_SWEEP: usize = 1024;
 /// The next number of each kind, as stored: everything below may be in use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reserved {
-    position: u64,
-    event: u64,
-    name: u64,
+    pub(super) position: u64,
+    pub(super) event: u64,
+    pub(super) name: u64,
 }
 record!(Reserved);
 

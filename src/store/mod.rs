@@ -16,6 +16,7 @@
 //! [`Batch`] to the one committer, which assigns stream positions.
 
 mod batch;
+pub mod check;
 mod codec;
 mod commit;
 mod engine;

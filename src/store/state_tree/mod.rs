@@ -17,7 +17,7 @@ mod build;
 mod collect;
 mod diff;
 mod held;
-mod node;
+pub(in crate::store) mod node;
 mod tree;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 /// Entries of a leaf at most.
 pub(in crate::store) const LEAF_MAX: u64 = 32;
 /// Slots of a branch at most, and the span of a whole branch.
-pub(super) const SLOTS: u8 = 16;
+pub(in crate::store) const SLOTS: u8 = 16;
 
 const LEAF: u8 = 1;
 const BRANCH: u8 = 2;
@@ -85,7 +85,7 @@ impl Node {
     }
 
     /// The entries of a leaf; none for a branch.
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(in crate::store) fn entries(&self) -> &[Entry] {
         match self {
             Self::Leaf(entries) => entries,
             Self::Branch(_) => &[],
@@ -93,7 +93,7 @@ impl Node {
     }
 
     /// About how many bytes it takes in memory.
-    pub(super) fn weight(&self) -> u64 {
+    pub(in crate::store) fn weight(&self) -> u64 {
         let body = match self {
             Self::Leaf(entries) => size_of_val::<[Entry]>(entries),
             Self::Branch(slots) => size_of_val::<[Slot]>(slots),
@@ -176,13 +176,13 @@ pub(in crate::store) fn id_of(bytes: &[u8]) -> NodeId {
 }
 
 /// The slot that holds the keys of a sixteenth.
-pub(super) fn slot_at(slots: &[Slot], sixteenth: u8) -> Option<Child> {
+pub(in crate::store) fn slot_at(slots: &[Slot], sixteenth: u8) -> Option<Child> {
     let slot = slots.iter().rev().find(|slot| slot.start <= sixteenth)?;
     (sixteenth < slot.start + slot.span).then_some(slot.child)
 }
 
 /// The event of a key in a leaf.
-pub(super) fn event_of(entries: &[Entry], key: u64) -> Option<u64> {
+pub(in crate::store) fn event_of(entries: &[Entry], key: u64) -> Option<u64> {
     let at = entries.binary_search_by_key(&key, |(key, _)| *key).ok()?;
     entries.get(at).map(|(_, event)| *event)
 }
@@ -190,7 +190,7 @@ pub(super) fn event_of(entries: &[Entry], key: u64) -> Option<u64> {
 /// Spreads numbers that are given out in sequence over all bits. No two numbers become the same, so sixteen branches
 /// below each other tell any two keys apart. The steps are those of the `SplitMix64` generator's output; they are
 /// part of the stored format.
-pub(super) fn mix(key: u64) -> u64 {
+pub(in crate::store) fn mix(key: u64) -> u64 {
     let mut bits = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -198,7 +198,7 @@ pub(super) fn mix(key: u64) -> u64 {
 }
 
 /// Which sixteenth of a branch `depth` branches below the top a mixed key belongs to.
-pub(super) fn sixteenth(mixed: u64, depth: u32) -> u8 {
+pub(in crate::store) fn sixteenth(mixed: u64, depth: u32) -> u8 {
     let nibble = mixed.checked_shl(depth * 4).unwrap_or(0) >> 60;
     nibble.to_le_bytes().first().copied().unwrap_or(0)
 }

@@ -1,0 +1,126 @@
+//! Accounts and what belongs to them; uploads.
+
+use std::collections::HashMap;
+
+use super::rows::Check;
+use crate::store::{
+    StoreError, UserNo,
+    schema::{
+        USER_NAMES,
+        media::{MEDIA, MEDIA_BY_HASH, MEDIA_PENDING, MEDIA_USAGE, MediaState},
+        users::{
+            ACCOUNT_DATA, ACCOUNT_DATA_LOG, ACCOUNTS, AccountDataChange, DEVICE_TOKENS, DEVICES, DeviceToken, PROFILE_FIELDS,
+            PUSHER_OWNERS, PUSHERS, TOKENS,
+        },
+    },
+};
+
+impl Check<'_> {
+    /// Accounts have their id; devices, tokens, pushers and account data have an owner and their index.
+    pub(super) fn users(&mut self) -> Result<(), StoreError> {
+        self.walk(&ACCOUNTS, |check, user, account| {
+            let name = check.get(&USER_NAMES, &user.0)?;
+            let localpart = name.as_deref().and_then(|name| name.strip_prefix('@')?.split_once(':')).map(|(part, _)| part);
+            if localpart != Some(account.localpart.as_str()) {
+                check.report.find(ACCOUNTS.name, || format!("user {} has another name than its account", user.0));
+            }
+            Ok(())
+        })?;
+        self.walk(&DEVICES, |check, (user, _), _| {
+            if !check.has(&ACCOUNTS, &user)? {
+                check.report.find(DEVICES.name, || format!("user {} has a device but no account", user.0));
+            }
+            Ok(())
+        })?;
+        self.tokens()?;
+        self.walk(&PROFILE_FIELDS, |check, (user, _), _| check.user_is_named(PROFILE_FIELDS.name, user))?;
+        self.agree(&ACCOUNT_DATA, &ACCOUNT_DATA_LOG, |(user, room, kind), datum| {
+            Some(((*user, datum.position), AccountDataChange { room: *room, kind: kind.clone() }))
+        })?;
+        self.walk(&ACCOUNT_DATA_LOG, |check, (user, position), change| {
+            let datum = check.get(&ACCOUNT_DATA, &(user, change.room, change.kind))?;
+            if datum.is_none_or(|datum| datum.position != position) {
+                check.report.find(ACCOUNT_DATA_LOG.name, || format!("user {} at {}: no such account data", user.0, position.0));
+            }
+            Ok(())
+        })?;
+        self.walk(&PUSHERS, |check, (user, app, key), _| {
+            if !check.has(&PUSHER_OWNERS, &(app, key, user))? {
+                check.report.find(PUSHERS.name, || format!("a pusher of user {} is not in its index", user.0));
+            }
+            Ok(())
+        })?;
+        self.walk(&PUSHER_OWNERS, |check, (app, key, user), ()| {
+            if !check.has(&PUSHERS, &(user, app, key))? {
+                check.report.find(PUSHER_OWNERS.name, || format!("a pusher of user {} is missing", user.0));
+            }
+            Ok(())
+        })
+    }
+
+    /// Tokens are known by their device, and their device is there. Neither tokens nor their hashes are told.
+    fn tokens(&mut self) -> Result<(), StoreError> {
+        self.walk(&TOKENS, |check, hash, token| {
+            let expected = DeviceToken { kind: token.kind, generation: token.generation };
+            let key = (token.user, token.device_id, hash);
+            if check.get(&DEVICE_TOKENS, &key)? != Some(expected) {
+                check.report.find(TOKENS.name, || format!("a token of user {} is not known by its device", token.user.0));
+            }
+            if !check.has(&DEVICES, &(key.0, key.1))? {
+                check.report.find(TOKENS.name, || format!("a token of user {} has no device", token.user.0));
+            }
+            Ok(())
+        })?;
+        self.walk(&DEVICE_TOKENS, |check, (user, device, hash), _| {
+            if check.get(&TOKENS, &hash)?.is_none_or(|token| (token.user, token.device_id) != (user, device)) {
+                check.report.find(DEVICE_TOKENS.name, || format!("a device of user {} has a token that is not valid", user.0));
+            }
+            Ok(())
+        })
+    }
+
+    /// Uploads are found by their hash and counted for their owner.
+    pub(super) fn media(&mut self) -> Result<(), StoreError> {
+        let mut used: HashMap<UserNo, u64> = HashMap::new();
+        self.walk(&MEDIA, |check, id, media| {
+            check.user_is_named(MEDIA.name, media.uploader)?;
+            let indexed = match &media.state {
+                MediaState::Pending { expires_ms } => check.has(&MEDIA_PENDING, &(media.uploader, *expires_ms, id.clone()))?,
+                MediaState::Stored(content) => {
+                    let sum = used.entry(media.uploader).or_default();
+                    *sum = sum.saturating_add(content.size);
+                    check.has(&MEDIA_BY_HASH, &(content.sha256, id.clone()))?
+                }
+            };
+            if !indexed {
+                check.report.find(MEDIA.name, || format!("{id} is not in its index"));
+            }
+            Ok(())
+        })?;
+        self.walk(&MEDIA_BY_HASH, |check, (hash, id), ()| {
+            let stored = check.get(&MEDIA, &id)?.map(|media| media.state);
+            if !matches!(stored, Some(MediaState::Stored(content)) if content.sha256 == hash) {
+                check.report.find(MEDIA_BY_HASH.name, || format!("{id} is another upload or none"));
+            }
+            Ok(())
+        })?;
+        self.walk(&MEDIA_PENDING, |check, (user, expires_ms, id), ()| {
+            let media = check.get(&MEDIA, &id)?;
+            if media.is_none_or(|media| (media.uploader, media.state) != (user, MediaState::Pending { expires_ms })) {
+                check.report.find(MEDIA_PENDING.name, || format!("{id} is not waited for"));
+            }
+            Ok(())
+        })?;
+        self.walk(&MEDIA_USAGE, |check, user, bytes| {
+            let expected = used.remove(&user).unwrap_or(0);
+            if bytes != expected {
+                check.report.find(MEDIA_USAGE.name, || format!("user {} is said to use {bytes} bytes, not {expected}", user.0));
+            }
+            Ok(())
+        })?;
+        for (user, bytes) in used.into_iter().filter(|(_, bytes)| *bytes > 0) {
+            self.report.find(MEDIA_USAGE.name, || format!("user {} uses {bytes} bytes that are not counted", user.0));
+        }
+        Ok(())
+    }
+}
