@@ -36,8 +36,6 @@ impl Form {
     pub const FULL: Self = Self { room_id: true, bundle: true };
     /// As `/sync` wants it.
     pub const SYNC: Self = Self { room_id: false, bundle: true };
-    /// As lists of state want it.
-    pub const STATE: Self = Self { room_id: true, bundle: false };
 }
 
 /// Which relations are written with an event.
@@ -70,6 +68,29 @@ impl Rooms {
         let mut out = Vec::with_capacity(event.client.bytes.len() + 256);
         self.write_event(&mut out, reader, event, form).await?;
         Ok(out)
+    }
+
+    /// Appends a state event for a list of state: with its redaction, without what it replaced and what relates to it.
+    /// Cheap, for rooms with thousands of members.
+    pub async fn write_state(
+        &self,
+        out: &mut Vec<u8>,
+        reader: &Reader,
+        event: &Event,
+        room_id: bool,
+    ) -> Result<(), RoomsError> {
+        let by = match event.header.redacted_by {
+            Some(by) => Some(self.events().require(event.room, by).await?),
+            None => None,
+        };
+        write_head(out, reader, event, room_id);
+        if let Some(by) = by {
+            out.extend_from_slice(b",\"redacted_because\":");
+            write_head(out, reader, &by, room_id);
+            out.extend_from_slice(b"}}");
+        }
+        out.extend_from_slice(b"}}");
+        Ok(())
     }
 
     /// Appends events separated by commas.

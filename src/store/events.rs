@@ -196,6 +196,24 @@ impl Events {
         self.get(room, number).await?.ok_or_else(|| corrupt("an event that other rows name is missing"))
     }
 
+    /// Many events of a room that must exist, in the order of the numbers; those not in memory are read in one go.
+    pub async fn require_many(&self, room: RoomNo, numbers: &[EventNo]) -> Result<Vec<Arc<Event>>, StoreError> {
+        let mut found: Vec<_> = numbers.iter().map(|number| self.in_memory((room, *number))).collect();
+        let missing: Vec<_> =
+            found.iter().zip(numbers).filter(|(event, _)| event.is_none()).map(|(_, no)| (room, *no)).collect();
+        if !missing.is_empty() {
+            let mut read = self.store.multi_get(&EVENTS, &missing).await?.into_iter().zip(missing);
+            for place in found.iter_mut().filter(|place| place.is_none()) {
+                let Some((Some(stored), key)) = read.next() else { continue };
+                let event = Arc::new(load(key, stored)?);
+                self.cache.insert(key, event.clone());
+                *place = Some(event);
+            }
+        }
+        let missing = || corrupt("an event that other rows name is missing");
+        found.into_iter().map(|event| event.ok_or_else(missing)).collect()
+    }
+
     /// An event by id, of whatever room; callers must bind it to the room they were asked about.
     pub async fn by_id(&self, id: &EventId) -> Result<Option<Arc<Event>>, StoreError> {
         match self.store.get(&EVENT_IDS, &id.as_str().to_owned()).await? {
