@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ruma::events::{StateEventType, TimelineEventType, room::member::MembershipState};
+use ruma::events::{StateEventType, room::member::MembershipState};
 
 use super::{Reader, Rooms, RoomsError, registry::LIST_MAX};
 use crate::{
@@ -48,7 +48,7 @@ impl MemberQuery {
 impl Rooms {
     /// The state the reader may see: the current one, or the one at their leaving.
     pub async fn readable_state(&self, reader: &Reader) -> Result<Vec<Arc<Event>>, RoomsError> {
-        Ok(self.state_many(reader.room.number, reader.state().await?, |_| true).await?)
+        Ok(self.state_of(reader.room.number, reader.state().await?, |_| true).await?)
     }
 
     /// One piece of it.
@@ -109,10 +109,11 @@ impl Rooms {
 
     /// A state without its members.
     pub async fn state_without_members(&self, room: RoomNo, root: StateRoot) -> Result<Vec<Arc<Event>>, StoreError> {
-        self.state_many(room, root, |kind| *kind != StateEventType::RoomMember).await
+        self.state_of(room, root, |kind| *kind != StateEventType::RoomMember).await
     }
 
-    async fn state_many(
+    /// The events of a state whose types are wanted.
+    pub(super) async fn state_of(
         &self,
         room: RoomNo,
         root: StateRoot,
@@ -136,9 +137,4 @@ impl Rooms {
         }
         Ok(numbers)
     }
-}
-
-/// Whether an event is a member event.
-pub fn is_member(event: &Event) -> bool {
-    event.pdu.kind == TimelineEventType::RoomMember && event.pdu.state_key.is_some()
 }
