@@ -46,8 +46,8 @@ impl Check<'_> {
             Ok(())
         })?;
         self.walk(&ROOMS, |check, room, _| {
-            let root = check.current_state(states, room)?;
-            for (key, event) in check.state_entries(root)? {
+            let state = check.current_state(states, room)?;
+            for (key, event) in check.state_entries(state)? {
                 let pair = check.get(&STATE_KEY_NAMES, &key)?;
                 let Some(name) = pair.as_deref().and_then(|pair| pair.strip_prefix("m.room.member\0")) else { continue };
                 let Some(user) = check.get(&USER_NUMBERS, &name.to_owned())? else { continue };
@@ -98,9 +98,9 @@ impl Check<'_> {
         if stored.order == Event::UNPLACED {
             return Ok(None);
         }
-        let root = self.current_state(states, room)?;
+        let state = self.current_state(states, room)?;
         let key = self.get(&STATE_KEY_NUMBERS, &format!("m.room.member\0{name}"))?;
-        let current = key.map(|key| self.state_event(root, key)).transpose()?.flatten();
+        let current = key.map(|key| self.state_event(state, key)).transpose()?.flatten();
         Ok((current != Some(event)).then_some("the room's state has another event"))
     }
 

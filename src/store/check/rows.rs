@@ -1,6 +1,6 @@
 //! Walking tables that may be damaged, and comparing one with its counterpart.
 
-use std::{fmt::Debug, path::Path};
+use std::{collections::HashSet, fmt::Debug, path::Path};
 
 use super::{Report, states::States};
 use crate::store::{
@@ -30,7 +30,7 @@ pub fn check_folder(path: &Path, memory_bytes: usize) -> Result<Report, StoreErr
 }
 
 fn check_engine(engine: &Engine) -> Result<Report, StoreError> {
-    let mut check = Check { engine, report: Report::default() };
+    let mut check = Check { engine, report: Report::default(), walked: HashSet::new() };
     let mut states = States::default();
     check.names()?;
     check.nodes()?;
@@ -48,6 +48,8 @@ fn check_engine(engine: &Engine) -> Result<Report, StoreError> {
 pub(super) struct Check<'e> {
     pub(super) engine: &'e Engine,
     pub(super) report: Report,
+    /// Tags of the tables whose rows were counted.
+    walked: HashSet<u8>,
 }
 
 impl Check<'_> {
@@ -57,6 +59,7 @@ impl Check<'_> {
         table: &Table<K, V>,
         mut each: impl FnMut(&mut Self, K, V) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        let first_time = self.walked.insert(table.tag);
         let mut from = vec![table.tag];
         // Tags are below 255, so the next one ends the table.
         let to = vec![table.tag.saturating_add(1)];
@@ -64,7 +67,7 @@ impl Check<'_> {
             let scan = Scan { family: table.family, from: from.clone(), to: to.clone(), descending: false, limit: PAGE };
             let page = self.engine.scan_blocking(&scan)?;
             for (key, value) in &page {
-                self.report.rows += 1;
+                self.report.rows += u64::from(first_time);
                 match (table.decode_key(key), V::decode(value)) {
                     (Some(key), Some(value)) => each(self, key, value)?,
                     // Keys can be secrets' hashes: no more than their size is told.

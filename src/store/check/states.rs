@@ -45,16 +45,16 @@ impl Check<'_> {
     }
 
     /// A state of a room can be read in full.
-    pub(super) fn state(&mut self, states: &mut States, room: RoomNo, root: StateRoot) -> Result<(), StoreError> {
-        if root.is_empty() || states.whole.contains(&root.0) {
+    pub(super) fn state(&mut self, states: &mut States, room: RoomNo, state: StateRoot) -> Result<(), StoreError> {
+        if state.is_empty() || states.whole.contains(&state.0) {
             return Ok(());
         }
-        let Some(node) = self.node(root.0)? else {
-            states.whole.insert(root.0);
-            self.report.find(STATE_NODES.name, || format!("a state of room {} lacks its root {}", room.0, hex(&root.0)));
+        let Some(node) = self.node(state.0)? else {
+            states.whole.insert(state.0);
+            self.report.find(STATE_NODES.name, || format!("a state of room {} lacks its root {}", room.0, hex(&state.0)));
             return Ok(());
         };
-        let child = Child { id: root.0, count: node.count() };
+        let child = Child { id: state.0, count: node.count() };
         let mut below = vec![Place { child, depth: 0, low: 0, high: u64::MAX }];
         while let Some(place) = below.pop() {
             // Noted even if it is not whole: one finding for each damage is enough.
@@ -131,16 +131,16 @@ impl Check<'_> {
 
     /// The state after the newest event of a room's timeline.
     pub(super) fn current_state(&self, states: &mut States, room: RoomNo) -> Result<StateRoot, StoreError> {
-        if let Some(root) = states.current.get(&room) {
-            return Ok(*root);
+        if let Some(state) = states.current.get(&room) {
+            return Ok(*state);
         }
         let event = match self.last(&TIMELINE, &room)? {
             Some((_, newest)) => self.get(&EVENTS, &(room, newest))?,
             None => None,
         };
-        let root = event.map_or(StateRoot::EMPTY, |event| event.header.state_after);
-        states.current.insert(room, root);
-        Ok(root)
+        let state = event.map_or(StateRoot::EMPTY, |event| event.header.state_after);
+        states.current.insert(room, state);
+        Ok(state)
     }
 
     fn node(&self, id: NodeId) -> Result<Option<Node>, StoreError> {
@@ -149,5 +149,5 @@ impl Check<'_> {
 }
 
 fn hex(id: &NodeId) -> String {
-    id.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(*id))
 }
