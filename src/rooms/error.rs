@@ -3,7 +3,7 @@
 use ruma::RoomVersionId;
 
 use crate::{
-    event::{auth::AuthError, build::BuildError},
+    event::{auth::AuthError, build::BuildError, canonical::JsonError},
     store::StoreError,
 };
 
@@ -48,6 +48,27 @@ pub enum RoomsError {
     /// The alias is taken.
     #[error("the alias is taken")]
     AliasInUse,
+    /// There is no such alias.
+    #[error("no such alias")]
+    NoAlias,
+    /// There is no such person on this server, or their account is closed.
+    #[error("no such user")]
+    NoUser,
+    /// The content is not what an event can hold (`M_BAD_JSON`).
+    #[error("{0}")]
+    BadJson(String),
+    /// An alias does not name the room that announces it (`M_BAD_ALIAS`).
+    #[error("{0}")]
+    BadAlias(String),
+    /// The room cannot be made as the request wants it (`M_INVALID_ROOM_STATE`).
+    #[error("{0}")]
+    InvalidRoomState(String),
+    /// The user is in the room, and must leave before they can forget it.
+    #[error("you have not left this room")]
+    NotLeft,
+    /// The room does not let guests in (`M_GUEST_ACCESS_FORBIDDEN`).
+    #[error("guests cannot join this room")]
+    GuestAccess,
 }
 
 impl From<AuthError> for RoomsError {
@@ -62,5 +83,11 @@ impl From<BuildError> for RoomsError {
             BuildError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             other => Self::Invalid(other.to_string()),
         }
+    }
+}
+
+impl From<JsonError> for RoomsError {
+    fn from(error: JsonError) -> Self {
+        Self::BadJson(error.to_string())
     }
 }

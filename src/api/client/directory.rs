@@ -1,0 +1,111 @@
+//! The published room directory.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use ruma::{
+    ServerName, UInt,
+    api::client::{
+        directory::{
+            get_public_rooms as get_public_rooms_v3, get_public_rooms_filtered as get_public_rooms_filtered_v3,
+            get_room_visibility as get_room_visibility_v3, set_room_visibility as set_room_visibility_v3,
+        },
+        room::Visibility,
+    },
+    directory::RoomNetwork,
+};
+
+use super::actor::actor;
+use crate::{
+    http::{ApiError, Reply, Ruma, services::Services},
+    rooms::{DirectoryPage, DirectoryQuery, RoomsError},
+};
+
+/// `GET /_matrix/client/v3/publicRooms`: the published rooms.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3publicrooms)
+pub async fn get_public_rooms(
+    State(services): State<Arc<Services>>,
+    request: Ruma<get_public_rooms_v3::v3::Request>,
+) -> Result<Reply<get_public_rooms_v3::v3::Response>, ApiError> {
+    let get_public_rooms_v3::v3::Request { limit, since, server, .. } = request.body;
+    check_server(&services, server.as_deref())?;
+    let query = DirectoryQuery { limit: limit.map(rows), since, ..DirectoryQuery::default() };
+    let page = services.rooms.public_rooms(&query).await?;
+    let mut response = get_public_rooms_v3::v3::Response::new(page.chunk);
+    response.next_batch = page.next_batch;
+    response.prev_batch = page.prev_batch;
+    response.total_room_count_estimate = Some(UInt::new_saturating(page.total as u64));
+    Ok(Reply(response))
+}
+
+/// `POST /_matrix/client/v3/publicRooms`: the published rooms that match a filter.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3publicrooms)
+pub async fn get_public_rooms_filtered(
+    State(services): State<Arc<Services>>,
+    request: Ruma<get_public_rooms_filtered_v3::v3::Request>,
+) -> Result<Reply<get_public_rooms_filtered_v3::v3::Response>, ApiError> {
+    let get_public_rooms_filtered_v3::v3::Request { limit, since, server, filter, room_network, .. } = request.body;
+    check_server(&services, server.as_deref())?;
+    let query = DirectoryQuery {
+        limit: limit.map(rows),
+        since,
+        term: filter.generic_search_term,
+        room_types: filter.room_types,
+    };
+    let page = match room_network {
+        // No room here belongs to a network of third parties.
+        RoomNetwork::ThirdParty(_) => DirectoryPage::default(),
+        _ => services.rooms.public_rooms(&query).await?,
+    };
+    let mut response = get_public_rooms_filtered_v3::v3::Response::new();
+    response.chunk = page.chunk;
+    response.next_batch = page.next_batch;
+    response.prev_batch = page.prev_batch;
+    response.total_room_count_estimate = Some(UInt::new_saturating(page.total as u64));
+    Ok(Reply(response))
+}
+
+/// `GET /_matrix/client/v3/directory/list/room/{roomId}`: whether a room is in the directory.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3directorylistroomroomid)
+pub async fn get_room_visibility(
+    State(services): State<Arc<Services>>,
+    request: Ruma<get_room_visibility_v3::v3::Request>,
+) -> Result<Reply<get_room_visibility_v3::v3::Response>, ApiError> {
+    let published = services.rooms.is_published(&request.body.room_id).await?.ok_or(RoomsError::NoRoom)?;
+    let visibility = if published { Visibility::Public } else { Visibility::Private };
+    Ok(Reply(get_room_visibility_v3::v3::Response::new(visibility)))
+}
+
+/// `PUT /_matrix/client/v3/directory/list/room/{roomId}`: puts a room into the directory or takes it out.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3directorylistroomroomid)
+pub async fn set_room_visibility(
+    State(services): State<Arc<Services>>,
+    request: Ruma<set_room_visibility_v3::v3::Request>,
+) -> Result<Reply<set_room_visibility_v3::v3::Response>, ApiError> {
+    let published = match request.body.visibility {
+        Visibility::Public => true,
+        Visibility::Private => false,
+        _ => return Err(ApiError::invalid_param("`visibility` is `public` or `private`")),
+    };
+    let session = &request.session;
+    services.rooms.publish(&actor(session), &request.body.room_id, published, session.admin).await?;
+    Ok(Reply(set_room_visibility_v3::v3::Response::new()))
+}
+
+/// Another server's directory can only be had by federation.
+fn check_server(services: &Services, server: Option<&ServerName>) -> Result<(), ApiError> {
+    match server {
+        Some(server) if *server != *services.config.server.name => {
+            Err(ApiError::not_found("This server cannot ask others for their rooms"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn rows(limit: UInt) -> usize {
+    usize::try_from(u64::from(limit)).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,42 @@
+//! What a client hears of a refusal about rooms, and of a failure of the store.
+
+use http::StatusCode;
+use ruma::api::error::ErrorCode;
+
+use crate::{http::ApiError, rooms::RoomsError, store::StoreError};
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // Nothing is acknowledged any more: another server, or this one restarted, can be asked.
+            StoreError::Stopped(_) => Self::unavailable(error),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<RoomsError> for ApiError {
+    fn from(error: RoomsError) -> Self {
+        let text = error.to_string();
+        match error {
+            RoomsError::Store(error) => error.into(),
+            RoomsError::NoRoom => Self::not_found("There is no such room"),
+            RoomsError::NoEvent => Self::not_found("There is no such event"),
+            RoomsError::NoUser => Self::not_found("There is no such user"),
+            RoomsError::NoAlias => Self::not_found("There is no such alias"),
+            RoomsError::Forbidden(message) => Self::forbidden(message),
+            RoomsError::Policy { message, reason } => Self::forbidden(message).with_reason(&reason),
+            RoomsError::TooLarge(_) => Self::too_large(text),
+            RoomsError::Invalid(message) => Self::invalid_param(message),
+            RoomsError::BadJson(message) => Self::bad_json(message),
+            RoomsError::BadAlias(message) => Self::bad_alias(message),
+            RoomsError::BadState(message) => Self::bad_state(message),
+            RoomsError::InvalidRoomState(message) => Self::invalid_room_state(message),
+            RoomsError::DuplicateAnnotation => Self::duplicate_annotation(),
+            RoomsError::UnsupportedVersion(_) => Self::unsupported_room_version(),
+            RoomsError::AliasInUse => Self::room_in_use(),
+            RoomsError::NotLeft => Self::new(StatusCode::BAD_REQUEST, ErrorCode::Unknown, text),
+            RoomsError::GuestAccess => Self::guest_access_forbidden(),
+        }
+    }
+}

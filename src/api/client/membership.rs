@@ -1,0 +1,157 @@
+//! Who is what to a room.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use ruma::{
+    OwnedRoomId, OwnedRoomOrAliasId, RoomAliasId, RoomId,
+    api::client::{
+        knock::knock_room as knock_room_v3,
+        membership::{
+            ban_user as ban_user_v3, forget_room as forget_room_v3,
+            invite_user::{self as invite_user_v3, v3::InvitationRecipient},
+            join_room_by_id as join_room_by_id_v3, join_room_by_id_or_alias as join_room_by_id_or_alias_v3,
+            kick_user as kick_user_v3, leave_room as leave_room_v3, unban_user as unban_user_v3,
+        },
+    },
+};
+use serde_json::{Map, Value};
+
+use super::actor::actor;
+use crate::{
+    http::{ApiError, Reply, Ruma, services::Services},
+    rooms::{Join, MemberAction},
+};
+
+/// `POST /_matrix/client/v3/rooms/{roomId}/join`: joins a room.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidjoin)
+pub async fn join_room_by_id(
+    State(services): State<Arc<Services>>,
+    request: Ruma<join_room_by_id_v3::v3::Request>,
+) -> Result<Reply<join_room_by_id_v3::v3::Response>, ApiError> {
+    let join = Join { extra: extra_keys(request.raw()?), reason: request.body.reason };
+    services.rooms.join(&actor(&request.session), &request.body.room_id, join).await?;
+    Ok(Reply(join_room_by_id_v3::v3::Response::new(request.body.room_id)))
+}
+
+/// `POST /_matrix/client/v3/join/{roomIdOrAlias}`: joins a room by id or alias.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3joinroomidoralias)
+pub async fn join_room_by_id_or_alias(
+    State(services): State<Arc<Services>>,
+    request: Ruma<join_room_by_id_or_alias_v3::v3::Request>,
+) -> Result<Reply<join_room_by_id_or_alias_v3::v3::Response>, ApiError> {
+    let room_id = room_named(&services, request.body.room_id_or_alias.clone()).await?;
+    let join = Join { extra: extra_keys(request.raw()?), reason: request.body.reason };
+    services.rooms.join(&actor(&request.session), &room_id, join).await?;
+    Ok(Reply(join_room_by_id_or_alias_v3::v3::Response::new(room_id)))
+}
+
+/// `POST /_matrix/client/v3/knock/{roomIdOrAlias}`: asks to be let into a room.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3knockroomidoralias)
+pub async fn knock_room(
+    State(services): State<Arc<Services>>,
+    request: Ruma<knock_room_v3::v3::Request>,
+) -> Result<Reply<knock_room_v3::v3::Response>, ApiError> {
+    let room_id = room_named(&services, request.body.room_id_or_alias).await?;
+    services.rooms.knock(&actor(&request.session), &room_id, request.body.reason).await?;
+    Ok(Reply(knock_room_v3::v3::Response::new(room_id)))
+}
+
+/// `POST /_matrix/client/v3/rooms/{roomId}/invite`: invites a user. Invitations by e-mail or telephone are refused.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidinvite)
+pub async fn invite_user(
+    State(services): State<Arc<Services>>,
+    request: Ruma<invite_user_v3::v3::Request>,
+) -> Result<Reply<invite_user_v3::v3::Response>, ApiError> {
+    let InvitationRecipient::UserId(recipient) = request.body.recipient else {
+        return Err(ApiError::forbidden("This server invites nobody by e-mail or telephone"));
+    };
+    let actor = actor(&request.session);
+    services.rooms.invite(&actor, &request.body.room_id, &recipient.user_id, recipient.reason).await?;
+    Ok(Reply(invite_user_v3::v3::Response::new()))
+}
+
+/// `POST /_matrix/client/v3/rooms/{roomId}/leave`: leaves a room, or declines an invitation.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidleave)
+pub async fn leave_room(
+    State(services): State<Arc<Services>>,
+    request: Ruma<leave_room_v3::v3::Request>,
+) -> Result<Reply<leave_room_v3::v3::Response>, ApiError> {
+    services.rooms.leave(&actor(&request.session), &request.body.room_id, request.body.reason).await?;
+    Ok(Reply(leave_room_v3::v3::Response::new()))
+}
+
+/// `POST /_matrix/client/v3/rooms/{roomId}/kick`: ends a user's membership.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidkick)
+pub async fn kick_user(
+    State(services): State<Arc<Services>>,
+    request: Ruma<kick_user_v3::v3::Request>,
+) -> Result<Reply<kick_user_v3::v3::Response>, ApiError> {
+    let kick_user_v3::v3::Request { room_id, user_id, reason, .. } = request.body;
+    let actor = actor(&request.session);
+    services.rooms.act_on_member(&actor, &room_id, &user_id, MemberAction::Kick, reason).await?;
+    Ok(Reply(kick_user_v3::v3::Response::new()))
+}
+
+/// `POST /_matrix/client/v3/rooms/{roomId}/ban`: bans a user.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidban)
+pub async fn ban_user(
+    State(services): State<Arc<Services>>,
+    request: Ruma<ban_user_v3::v3::Request>,
+) -> Result<Reply<ban_user_v3::v3::Response>, ApiError> {
+    let ban_user_v3::v3::Request { room_id, user_id, reason, .. } = request.body;
+    let actor = actor(&request.session);
+    services.rooms.act_on_member(&actor, &room_id, &user_id, MemberAction::Ban, reason).await?;
+    Ok(Reply(ban_user_v3::v3::Response::new()))
+}
+
+/// `POST /_matrix/client/v3/rooms/{roomId}/unban`: ends a ban.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidunban)
+pub async fn unban_user(
+    State(services): State<Arc<Services>>,
+    request: Ruma<unban_user_v3::v3::Request>,
+) -> Result<Reply<unban_user_v3::v3::Response>, ApiError> {
+    let unban_user_v3::v3::Request { room_id, user_id, reason, .. } = request.body;
+    let actor = actor(&request.session);
+    services.rooms.act_on_member(&actor, &room_id, &user_id, MemberAction::Unban, reason).await?;
+    Ok(Reply(unban_user_v3::v3::Response::new()))
+}
+
+/// `POST /_matrix/client/v3/rooms/{roomId}/forget`: forgets a room one has left.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidforget)
+pub async fn forget_room(
+    State(services): State<Arc<Services>>,
+    request: Ruma<forget_room_v3::v3::Request>,
+) -> Result<Reply<forget_room_v3::v3::Response>, ApiError> {
+    services.rooms.forget(&actor(&request.session), &request.body.room_id).await?;
+    Ok(Reply(forget_room_v3::v3::Response::new()))
+}
+
+/// The room that an id or an alias of this server means.
+async fn room_named(services: &Services, name: OwnedRoomOrAliasId) -> Result<OwnedRoomId, ApiError> {
+    if let Ok(id) = <&RoomId>::try_from(name.as_str()) {
+        return Ok(id.to_owned());
+    }
+    let alias: &RoomAliasId =
+        name.as_str().try_into().map_err(|_| ApiError::invalid_param("Neither room id nor alias"))?;
+    match services.rooms.resolve_alias(alias).await? {
+        Some(room) => Ok(room.id.clone()),
+        None => Err(ApiError::not_found("There is no such room alias")),
+    }
+}
+
+/// What of a join's body goes into the member event besides the reason.
+fn extra_keys(mut body: Map<String, Value>) -> Map<String, Value> {
+    body.remove("reason");
+    body.remove("third_party_signed");
+    body
+}

@@ -1,0 +1,141 @@
+//! New rooms.
+//!
+//! Spec v1.19, Client-Server API "Creation". Everything is checked before anything is written: the events are built one
+//! on the other under the room's own rules, and a refusal of any of them drops them all. What passes is one commit.
+
+mod defaults;
+mod request;
+
+use ruma::{
+    OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, UserId,
+    events::{StateEventType, room::member::MembershipState},
+};
+
+pub(super) use self::defaults::raise_tombstone;
+pub use self::request::{CreateRoom, InitialState, Preset};
+use self::{defaults::Defaults, request::INVITES_MAX};
+use super::{
+    Actor, MemberProfile, NewEvent, Rooms, RoomsError, Writer, aliases,
+    membership::MemberContent,
+    policy::{Creation, Verb},
+};
+use crate::{
+    event::{Content, room_version},
+    store::schema::rooms::PUBLISHED,
+};
+
+/// Who is invited, and how they are called.
+type Invitees = Vec<(OwnedUserId, MemberProfile)>;
+
+impl Rooms {
+    /// Makes a room; the answer is its id.
+    ///
+    /// # Errors
+    /// [`RoomsError::UnsupportedVersion`], [`RoomsError::AliasInUse`], [`RoomsError::Invalid`],
+    /// [`RoomsError::InvalidRoomState`], [`RoomsError::BadJson`], [`RoomsError::NoUser`], [`RoomsError::Policy`].
+    pub async fn create_room(&self, actor: &Actor<'_>, request: CreateRoom) -> Result<OwnedRoomId, RoomsError> {
+        let rules = room_version::supported(&request.version)
+            .ok_or_else(|| RoomsError::UnsupportedVersion(request.version.clone()))?;
+        let invitees = self.invitees(actor, &request).await?;
+        let defaults = Defaults::new(&request, actor.user_id, &rules)?;
+        let alias = request.alias_localpart.as_deref().map(|localpart| self.alias_of(localpart)).transpose()?;
+        let guard = match &alias {
+            Some(alias) => {
+                let guard = self.writes.alias(alias).await;
+                self.check_alias_free(alias).await?;
+                guard
+            }
+            None => None,
+        };
+        let profile = self.profile_of(actor.user_id).await?;
+
+        let mut writer = self.new_room(actor.user_id, &request.version, &defaults.create).await?;
+        let join = MemberContent::new(MembershipState::Join).with_profile(profile);
+        writer.append(join.event(actor.user_id, actor.user_id)?).await.map_err(as_room_state)?;
+        let state = request.state(defaults, alias.as_deref())?;
+        for (kind, key, content) in state {
+            self.append_initial(&mut writer, actor.user_id, kind, &key, content).await?;
+        }
+        self.append_invites(&mut writer, actor.user_id, invitees, request.is_direct).await?;
+
+        let room = writer.room().clone();
+        if let Some(alias) = &alias {
+            aliases::put_alias(writer.batch(), alias, room.number, actor.user);
+        }
+        if request.published {
+            writer.batch().put(&PUBLISHED, &room.number, &());
+        }
+        writer.commit().await?;
+        drop(guard);
+        Ok(room.id.clone())
+    }
+
+    /// Whom the new room invites, after asking the policy about the room and each of them.
+    async fn invitees(&self, actor: &Actor<'_>, request: &CreateRoom) -> Result<Invitees, RoomsError> {
+        if request.invites.len() > INVITES_MAX {
+            return Err(RoomsError::Invalid(format!("a new room invites at most {INVITES_MAX} people")));
+        }
+        let creation = Creation { creator: actor.user_id, invites: &request.invites, is_direct: request.is_direct };
+        self.parts.policy.creation(&creation).check()?;
+        let verb = if request.is_direct { Verb::Dm } else { Verb::Add };
+        let mut invitees = Invitees::new();
+        for target in &request.invites {
+            let known = target == actor.user_id || invitees.iter().any(|(invited, _)| invited == target);
+            if !known {
+                invitees.push((target.clone(), self.check_invitee(actor.user_id, target, verb).await?));
+            }
+        }
+        Ok(invitees)
+    }
+
+    fn alias_of(&self, localpart: &str) -> Result<OwnedRoomAliasId, RoomsError> {
+        let invalid = || RoomsError::Invalid("`room_alias_name` is not the local part of an alias".into());
+        // A colon would move the border between local part and server name.
+        if localpart.contains(':') {
+            return Err(invalid());
+        }
+        let alias = RoomAliasId::parse(format!("#{localpart}:{}", self.parts.server_name)).map_err(|_| invalid())?;
+        self.check_alias(&alias)?;
+        Ok(alias)
+    }
+
+    async fn append_initial(
+        &self,
+        writer: &mut Writer,
+        sender: &UserId,
+        kind: StateEventType,
+        key: &str,
+        content: Content,
+    ) -> Result<(), RoomsError> {
+        let new = NewEvent::state(sender, kind, key, content);
+        self.propose(&writer.room().id, &new)?;
+        writer.append(new).await.map(drop).map_err(as_room_state)
+    }
+
+    async fn append_invites(
+        &self,
+        writer: &mut Writer,
+        sender: &UserId,
+        invitees: Invitees,
+        is_direct: bool,
+    ) -> Result<(), RoomsError> {
+        for (target, profile) in invitees {
+            let mut content = MemberContent::new(MembershipState::Invite).with_profile(profile);
+            content.is_direct = is_direct;
+            let new = content.event(sender, &target)?;
+            self.propose(&writer.room().id, &new)?;
+            writer.append(new).await.map_err(as_room_state)?;
+        }
+        Ok(())
+    }
+}
+
+/// An event that the new room's own rules refuse is a fault of the request.
+fn as_room_state(error: RoomsError) -> RoomsError {
+    match error {
+        RoomsError::Forbidden(rule) => {
+            RoomsError::InvalidRoomState(format!("the room cannot be made like this: {rule}"))
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,61 @@
+//! Inviting.
+
+use ruma::{RoomId, UserId, events::room::member::MembershipState};
+
+use super::{
+    super::{Actor, MemberProfile, Rooms, RoomsError, policy::Verb},
+    MemberContent,
+};
+
+impl Rooms {
+    /// Invites a user of this server. Who is invited already stays so.
+    ///
+    /// # Errors
+    /// [`RoomsError::Forbidden`], [`RoomsError::NoUser`], [`RoomsError::Policy`].
+    pub async fn invite(
+        &self,
+        actor: &Actor<'_>,
+        room_id: &RoomId,
+        target: &UserId,
+        reason: Option<String>,
+    ) -> Result<(), RoomsError> {
+        let room = self.joined_room(room_id, actor.user).await?;
+        let profile = self.check_invitee(actor.user_id, target, Verb::Add).await?;
+        let writer = self.writer(&room).await;
+        let member = writer.member(target).await?;
+        let membership = member.as_ref().and_then(|event| crate::event::content::membership(&event.pdu.content));
+        match (membership, member) {
+            (Some(MembershipState::Invite), Some(member)) if reason.is_none() => {
+                drop(writer);
+                return self.settle(&member).await.map(drop);
+            }
+            (Some(MembershipState::Join), _) => {
+                return Err(RoomsError::Forbidden(format!("{target} is in the room already")));
+            }
+            (Some(MembershipState::Ban), _) => {
+                return Err(RoomsError::Forbidden(format!("{target} is banned from the room")));
+            }
+            _ => {}
+        }
+        let content = MemberContent::new(MembershipState::Invite).with_profile(profile).with_reason(reason);
+        let new = content.event(actor.user_id, target)?;
+        self.propose(&room.id, &new)?;
+        self.append_and_commit(writer, new).await.map(drop)
+    }
+
+    /// Whether a user may be invited at all; the answer is their name and picture.
+    pub(in crate::rooms) async fn check_invitee(
+        &self,
+        inviter: &UserId,
+        target: &UserId,
+        verb: Verb,
+    ) -> Result<MemberProfile, RoomsError> {
+        if !self.is_local(target) {
+            return Err(RoomsError::Forbidden(
+                "people of other servers cannot be invited: this server does not federate".into(),
+            ));
+        }
+        self.parts.policy.decide(inviter, target, verb).check()?;
+        self.parts.profiles.member_profile(target).await?.ok_or(RoomsError::NoUser)
+    }
+}

@@ -1,0 +1,211 @@
+//! Replacing a room by one of another version. Spec v1.19, Client-Server API "Room upgrades".
+
+mod power;
+
+use ruma::{
+    OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
+    events::{StateEventType, room::member::MembershipState},
+    room::RoomType,
+    room_version_rules::RoomVersionRules,
+};
+use serde_json::{Map, Value, json};
+
+use super::{Actor, NewEvent, Room, Rooms, RoomsError, Writer, membership::MemberContent, policy::Creation};
+use crate::{
+    event::{Content, content, room_version},
+    store::{
+        Order,
+        schema::rooms::{MEMBERS, Membership, PUBLISHED},
+    },
+};
+
+/// State that the new room takes over, in the order in which it is set there.
+const COPIED: [StateEventType; 8] = [
+    StateEventType::RoomJoinRules,
+    StateEventType::RoomHistoryVisibility,
+    StateEventType::RoomGuestAccess,
+    StateEventType::RoomEncryption,
+    StateEventType::RoomServerAcl,
+    StateEventType::RoomName,
+    StateEventType::RoomAvatar,
+    StateEventType::RoomTopic,
+];
+/// Most bans, and most rooms of a space, that are taken over.
+const LIST_MAX: usize = 1000;
+/// Members looked through for bans.
+const MEMBERS_MAX: usize = 100_000;
+
+/// How a room is replaced.
+#[derive(Debug, Clone)]
+pub struct UpgradeRoom {
+    /// The version of the new room.
+    pub version: RoomVersionId,
+    /// From version 12: creators besides the one who upgrades.
+    pub additional_creators: Vec<OwnedUserId>,
+}
+
+impl Rooms {
+    /// Replaces a room; the answer is the id of the new one.
+    ///
+    /// The new room is made first and the old one closed second. A crash in between leaves a room that nobody knows of.
+    ///
+    /// # Errors
+    /// [`RoomsError::UnsupportedVersion`], [`RoomsError::Forbidden`], [`RoomsError::Policy`].
+    pub async fn upgrade_room(
+        &self,
+        actor: &Actor<'_>,
+        room_id: &ruma::RoomId,
+        request: UpgradeRoom,
+    ) -> Result<OwnedRoomId, RoomsError> {
+        let rules = room_version::supported(&request.version)
+            .ok_or_else(|| RoomsError::UnsupportedVersion(request.version.clone()))?;
+        let room = self.joined_room(room_id, actor.user).await?;
+        let mut old = self.writer(&room).await;
+        let required = old.view().power.required_for_state(&StateEventType::RoomTombstone);
+        if !old.view().power.user_level(actor.user_id).reaches(required) {
+            return Err(RoomsError::Forbidden("you may not replace this room".into()));
+        }
+        let creation = Creation { creator: actor.user_id, invites: &[], is_direct: false };
+        self.parts.policy.creation(&creation).check()?;
+
+        let mut new = self.successor(&old, actor, &request, &rules).await?;
+        let successor = new.room().clone();
+        let tombstone = json!({ "body": "This room has been replaced", "replacement_room": successor.id });
+        let tombstone = Content::from_serialize(&tombstone)?;
+        let tombstone = NewEvent::state(actor.user_id, StateEventType::RoomTombstone, "", tombstone);
+        self.propose(&room.id, &tombstone)?;
+        old.append(tombstone).await?;
+        self.move_names(&mut old, &mut new, actor.user_id).await?;
+        power::quieten(&mut old, actor.user_id).await?;
+        new.commit().await?;
+        old.commit().await?;
+        Ok(successor.id.clone())
+    }
+
+    /// The new room with the state it takes over, not committed.
+    async fn successor(
+        &self,
+        old: &Writer,
+        actor: &Actor<'_>,
+        request: &UpgradeRoom,
+        rules: &RoomVersionRules,
+    ) -> Result<Writer, RoomsError> {
+        let creator = actor.user_id;
+        let mut others: Vec<OwnedUserId> = Vec::new();
+        if rules.authorization.additional_room_creators {
+            for user in &request.additional_creators {
+                if user != creator && !others.contains(user) {
+                    others.push(user.clone());
+                }
+            }
+        }
+        let create = create_content(old, &others)?;
+        let mut new = self.new_room(creator, &request.version, &create).await?;
+        let profile = self.profile_of(creator).await?;
+        let join = MemberContent::new(MembershipState::Join).with_profile(profile);
+        new.append(join.event(creator, creator)?).await?;
+        let levels = power::transferred(old, creator, &others, rules).await?;
+        set(&mut new, creator, StateEventType::RoomPowerLevels, "", levels.during.clone()).await?;
+        for kind in COPIED {
+            // Content of old room versions can hold numbers that newer ones refuse: such state stays behind.
+            if let Some(event) = old.state_event(&kind, "").await?
+                && let Ok(content) = Content::parse(event.pdu.content.get().as_bytes())
+            {
+                set(&mut new, creator, kind, "", content).await?;
+            }
+        }
+        if old.view().created.room_type == Some(RoomType::Space) {
+            self.copy_children(old, &mut new, creator).await?;
+        }
+        self.copy_bans(old.room(), &mut new, creator).await?;
+        if levels.after.as_str() != levels.during.as_str() {
+            set(&mut new, creator, StateEventType::RoomPowerLevels, "", levels.after).await?;
+        }
+        Ok(new)
+    }
+
+    async fn copy_children(&self, old: &Writer, new: &mut Writer, creator: &UserId) -> Result<(), RoomsError> {
+        let events = self.state_events(old.room().number, old.view().state).await?;
+        let children = events.iter().filter_map(|event| match event.pdu.state_pair() {
+            Some((StateEventType::SpaceChild, key)) if content::field(&event.pdu.content, "via").is_some() => {
+                Some((key.to_owned(), Content::parse(event.pdu.content.get().as_bytes()).ok()?))
+            }
+            _ => None,
+        });
+        for (key, content) in children.take(LIST_MAX) {
+            set(new, creator, StateEventType::SpaceChild, &key, content).await?;
+        }
+        Ok(())
+    }
+
+    /// Who was banned stays banned. Other memberships cannot be taken over: nobody joins for somebody else.
+    async fn copy_bans(&self, old: &Room, new: &mut Writer, creator: &UserId) -> Result<(), RoomsError> {
+        let members = self.parts.store.prefix(&MEMBERS, &old.number, Order::Ascending, MEMBERS_MAX).await?;
+        let banned = members.into_iter().filter(|(_, record)| record.membership == Membership::Ban);
+        for ((_, user), record) in banned.take(LIST_MAX) {
+            let event = self.parts.events.require(old.number, record.event).await?;
+            let reason = content::Member::read(&event.pdu.content).reason.map(String::from);
+            let user = self.parts.store.user_id(user).await?;
+            if user != creator {
+                let ban = MemberContent::new(MembershipState::Ban).with_reason(reason);
+                new.append(ban.event(creator, &user)?).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Aliases and the place in the directory go over to the new room, together with the tombstone.
+    async fn move_names(&self, old: &mut Writer, new: &mut Writer, user: &UserId) -> Result<(), RoomsError> {
+        let (from, to) = (old.room().number, new.room().number);
+        self.move_aliases(from, to, old.batch()).await?;
+        if self.parts.store.get(&PUBLISHED, &from).await?.is_some() {
+            old.batch().delete(&PUBLISHED, &from);
+            old.batch().put(&PUBLISHED, &to, &());
+        }
+        let kind = StateEventType::RoomCanonicalAlias;
+        let Some(announced) = old.state_event(&kind, "").await? else { return Ok(()) };
+        let Ok(content) = Content::parse(announced.pdu.content.get().as_bytes()) else { return Ok(()) };
+        if content.as_str() == "{}" {
+            return Ok(());
+        }
+        match old.append(NewEvent::state(user, kind.clone(), "", Content::empty())).await {
+            Ok(_) => set(new, user, kind, "", content).await,
+            // Who may not rename the old room leaves the announcement there.
+            Err(RoomsError::Forbidden(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The content of the new room's `m.room.create`. Additional creators are not taken over (spec v1.16).
+fn create_content(old: &Writer, others: &[OwnedUserId]) -> Result<Content, RoomsError> {
+    let view = old.view();
+    let mut predecessor = Map::new();
+    predecessor.insert("room_id".into(), old.room().id.as_str().into());
+    // The last event before the tombstone, which cannot be named: it names the new room.
+    if let Some((last, _)) = view.extremities.first() {
+        predecessor.insert("event_id".into(), last.as_str().into());
+    }
+    let mut content = Map::new();
+    content.insert("predecessor".into(), Value::Object(predecessor));
+    if let Some(room_type) = &view.created.room_type {
+        content.insert("type".into(), room_type.as_str().into());
+    }
+    if !view.created.federate {
+        content.insert("m.federate".into(), false.into());
+    }
+    if !others.is_empty() {
+        content.insert("additional_creators".into(), json!(others));
+    }
+    Ok(Content::from_serialize(&content)?)
+}
+
+async fn set(
+    writer: &mut Writer,
+    sender: &UserId,
+    kind: StateEventType,
+    key: &str,
+    content: Content,
+) -> Result<(), RoomsError> {
+    writer.append(NewEvent::state(sender, kind, key, content)).await.map(drop)
+}

@@ -1,0 +1,55 @@
+//! What writers share besides the rooms: requests under way, locks of names, members to be renamed.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use ruma::RoomAliasId;
+use tokio::sync::{MutexGuard, Semaphore};
+
+use super::{profile::Renaming, transactions::InFlight};
+use crate::store::UserNo;
+
+/// Locks that aliases are spread over.
+const ALIAS_LOCKS: usize = 64;
+/// Users whose member events are renewed at the same time.
+const RENAMING_MAX: usize = 4;
+
+/// Shared by all clones of [`super::Rooms`].
+pub(super) struct Writes {
+    /// Requests whose events are not durable yet.
+    pub(super) in_flight: Arc<InFlight>,
+    /// Users whose member events are being renewed. As many as users who have just changed their profile.
+    pub(super) renaming: Mutex<HashMap<UserNo, Renaming>>,
+    /// Bounds how many are at work.
+    pub(super) renaming_places: Semaphore,
+    aliases: [tokio::sync::Mutex<()>; ALIAS_LOCKS],
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self {
+            in_flight: Arc::default(),
+            renaming: Mutex::default(),
+            renaming_places: Semaphore::new(RENAMING_MAX),
+            aliases: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+        }
+    }
+}
+
+impl Writes {
+    /// Keeps others from making, moving or removing an alias until the guard is dropped, which must be after the
+    /// commit. Some aliases share a lock: never take two.
+    pub(super) async fn alias(&self, alias: &RoomAliasId) -> Option<MutexGuard<'_, ()>> {
+        let mut hasher = DefaultHasher::new();
+        alias.hash(&mut hasher);
+        let slot = usize::try_from(hasher.finish() % ALIAS_LOCKS as u64).unwrap_or_default();
+        match self.aliases.get(slot) {
+            Some(lock) => Some(lock.lock().await),
+            None => None,
+        }
+    }
+}
