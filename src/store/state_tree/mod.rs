@@ -25,5 +25,6 @@ mod tests;
 
 pub use collect::{Collected, Collection};
 pub use diff::StateChange;
+pub(in crate::store) use node::Node;
 pub use node::StateRoot;
 pub use tree::StateTree;
