@@ -160,7 +160,7 @@ impl AccountData {
             rows.put(&ACCOUNT_DATA_LOG, &(user, position), &AccountDataChange { room, kind });
         });
         let notifier = self.notifier.clone();
-        batch.on_publish(move |_| notifier.wake(Concerned::User(user.0)));
+        batch.on_visible(move || notifier.wake(Concerned::User(user.0)));
         Ok(())
     }
 
@@ -218,3 +218,6 @@ fn item((_, room, kind): (UserNo, RoomNo, String), datum: AccountDatum) -> Resul
 fn raw(json: String) -> Result<Box<RawValue>, UsersError> {
     RawValue::from_string(json).map_err(|_| UsersError::Internal("stored account data is not JSON"))
 }
+
+#[cfg(test)]
+mod tests;

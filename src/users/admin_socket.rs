@@ -113,3 +113,44 @@ async fn converse(stream: UnixStream, users: &Users) -> io::Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+mod tests {
+    use super::*;
+    use crate::users::test::Fixture;
+
+    #[tokio::test]
+    async fn orders_are_carried_out_in_turn() {
+        let fixture = Fixture::new();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("admin.sock");
+        std::fs::write(&path, "left over").unwrap();
+        let socket = AdminSocket::bind(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        let client = async {
+            let orders = concat!(
+                r#"{"order":"add","name":"anna","password":"correct horse","admin":true}"#, "\n",
+                r#"{"order":"add","name":"anna","password":"correct horse","admin":true}"#, "\n",
+                r#"{"order":"list","after":null}"#, "\n", "nonsense\n",
+            );
+            stream.write_all(orders.as_bytes()).await.unwrap();
+            let mut answers = String::new();
+            stream.read_to_string(&mut answers).await.unwrap();
+            answers
+        };
+        let answers = tokio::select! {
+            () = socket.serve(&fixture.users) => unreachable!("it serves until it is dropped"),
+            answers = client => answers,
+        };
+        let lines: Vec<AdminAnswer> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(matches!(&lines[0], AdminAnswer::Done(id) if id == "@anna:school.example"));
+        assert!(matches!(&lines[1], AdminAnswer::Failed(_)));
+        let AdminAnswer::Accounts { accounts, next: None } = &lines[2] else { unreachable!("{lines:?}") };
+        assert!(accounts.len() == 1 && accounts[0].admin);
+        assert!(matches!(&lines[3], AdminAnswer::Failed(_)));
+        drop(socket);
+        assert!(!path.exists());
+    }
+}

@@ -4,9 +4,11 @@ use ruma::{DeviceId, OwnedDeviceId};
 
 use super::{
     UsersError, device_lists,
+    keys::Keys,
     last_seen::LastSeen,
     locks::Locks,
     pushers::Pushers,
+    to_device::ToDevice,
     tokens::{Ending, Tokens},
 };
 use crate::{
@@ -61,6 +63,8 @@ pub struct Devices {
     pub(super) tokens: Tokens,
     pub(super) pushers: Pushers,
     pub(super) last_seen: LastSeen,
+    pub(super) keys: Keys,
+    pub(super) to_device: ToDevice,
 }
 
 impl Devices {
@@ -175,7 +179,8 @@ impl Devices {
             batch.delete(&DEVICES_SEEN, &key);
             self.tokens.end(batch, user, Ending::Device(id)).await?;
             self.pushers.stage_removal_of_device(batch, user, id).await?;
-            device_lists::device_removed(&self.store, batch, user, id).await?;
+            self.keys.stage_removal_of_device(batch, user, id).await?;
+            self.to_device.stage_removal_of_device(batch, user, id).await?;
         }
         if changed {
             device_lists::mark_changed(batch, user, &self.notifier);
@@ -195,3 +200,6 @@ fn check_display_name(name: Option<&str>) -> Result<(), UsersError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

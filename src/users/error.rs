@@ -35,15 +35,9 @@ pub enum UsersError {
     /// A refresh token that is not in use (`M_UNKNOWN_TOKEN`).
     #[error("unknown refresh token")]
     UnknownRefreshToken,
-    /// The sign-in is over, and cannot be continued without the password (`M_UNKNOWN_TOKEN`, soft logout).
-    #[error("the session has ended")]
-    SessionEnded,
     /// Too many passwords wait to be hashed (503, or `M_LIMIT_EXCEEDED`).
     #[error("too many sign-ins at once")]
     Busy,
-    /// Registration is closed (`M_FORBIDDEN`).
-    #[error("registration is closed on this server")]
-    RegistrationClosed,
     /// Something is longer or larger than allowed (`M_TOO_LARGE`).
     #[error("{0}")]
     TooLarge(&'static str),

@@ -162,3 +162,53 @@ fn check_text(key: &str, value: &RawValue) -> Result<Option<String>, UsersError>
 fn raw(json: String) -> Result<Box<RawValue>, UsersError> {
     RawValue::from_string(json).map_err(|_| UsersError::Internal("a stored value is not JSON"))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+mod tests {
+    use super::*;
+    use crate::users::test::Fixture;
+
+    fn json(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn fields_are_set_read_and_removed() {
+        let fixture = Fixture::new();
+        let (anna, _) = fixture.register("anna").await;
+        let profiles = &fixture.users.profiles;
+        assert!(profiles.set(anna.user, DISPLAYNAME, &json("\"Anna\"")).await.unwrap());
+        assert!(!profiles.set(anna.user, DISPLAYNAME, &json("\"Anna\"")).await.unwrap());
+        assert!(profiles.set(anna.user, "org.example.class", &json(r#"{"a":[1,null]}"#)).await.unwrap());
+        let profile = profiles.get(anna.user).await.unwrap();
+        assert_eq!(profile.displayname().as_deref(), Some("Anna"));
+        assert_eq!(profile.fields["org.example.class"].get(), r#"{"a":[1,null]}"#);
+        assert!(profiles.set(anna.user, DISPLAYNAME, &json("\"\"")).await.unwrap());
+        assert!(profiles.field(anna.user, DISPLAYNAME).await.unwrap().is_none());
+        assert!(profiles.remove(anna.user, "org.example.class").await.unwrap());
+        assert!(!profiles.remove(anna.user, "org.example.class").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn limits_are_those_of_the_specification() {
+        let fixture = Fixture::new();
+        let (anna, _) = fixture.register("anna").await;
+        let profiles = &fixture.users.profiles;
+        let set = |key: String, value: String| async move {
+            profiles.set(anna.user, &key, &RawValue::from_string(value).unwrap()).await
+        };
+        set("k".repeat(255), "1".into()).await.unwrap();
+        assert!(matches!(set("k".repeat(256), "1".into()).await, Err(UsersError::ProfileKeyTooLarge)));
+        for key in ["", "Key", "k!", "1k"] {
+            assert!(matches!(set(key.into(), "1".into()).await, Err(UsersError::Invalid(_))), "{key}");
+        }
+        let text = |length: usize| format!("\"{}\"", "x".repeat(length));
+        set("a".into(), text(60_000)).await.unwrap();
+        assert!(matches!(set("b".into(), text(6_000)).await, Err(UsersError::ProfileTooLarge)));
+        set("a".into(), text(10)).await.unwrap();
+        set("b".into(), text(6_000)).await.unwrap();
+        assert!(matches!(set(DISPLAYNAME.into(), text(257)).await, Err(UsersError::Invalid(_))));
+        assert!(matches!(set(DISPLAYNAME.into(), "7".into()).await, Err(UsersError::Invalid(_))));
+    }
+}

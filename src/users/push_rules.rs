@@ -216,3 +216,6 @@ pub(super) fn content(rules: &Ruleset) -> Result<Box<RawValue>, UsersError> {
     serde_json::value::to_raw_value(&Content { global: rules })
         .map_err(|_| UsersError::Internal("push rules cannot be written"))
 }
+
+#[cfg(test)]
+mod tests;

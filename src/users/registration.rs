@@ -123,3 +123,6 @@ impl Users {
         Ok(Grant::new(user_id, device_id, issued))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -208,3 +208,6 @@ impl Sessions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

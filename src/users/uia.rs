@@ -119,6 +119,15 @@ pub enum Outcome {
     Incomplete(Box<UiaaInfo>),
     /// The session belongs to another request.
     OtherRequest,
+    /// The password is offered for another account than the one that asks.
+    OtherAccount,
+}
+
+/// What came of a stage.
+enum Attempt {
+    Passed,
+    Failed,
+    OtherAccount,
 }
 
 /// Keeps the sessions and checks the stages. Cheap to clone.
@@ -169,7 +178,7 @@ impl Uia {
                 }
             }
         };
-        let (pending, failed) = self.attempt(pending, &auth).await?;
+        let Some((pending, failed)) = self.attempt(pending, &auth).await? else { return Ok(Outcome::OtherAccount) };
         if pending.is_complete() {
             self.sessions.lock().remove(&pending.id);
             return Ok(Outcome::Passed);
@@ -185,8 +194,8 @@ impl Uia {
     pub async fn complete(&self, session: &str, auth: &AuthDict) -> Result<Option<bool>, UsersError> {
         let pending = self.sessions.lock().get(session, self.clock.elapsed());
         let Some(pending) = pending else { return Ok(None) };
-        let (_, failed) = self.attempt(pending, auth).await?;
-        Ok(Some(failed.is_none()))
+        let attempted = self.attempt(pending, auth).await?;
+        Ok(Some(attempted.is_some_and(|(_, failed)| failed.is_none())))
     }
 
     /// Whether a session waits for a stage: whether its fallback page makes sense.
@@ -201,55 +210,64 @@ impl Uia {
         pending
     }
 
-    /// Tries the stage that `auth` names, if it names one. A failure leaves the session as it was.
+    /// Tries the stage that `auth` names, if it names one. A failure leaves the session as it was; `None` when the
+    /// stage was about another account.
     async fn attempt(
         &self,
         pending: Pending,
         auth: &AuthDict,
-    ) -> Result<(Pending, Option<StandardErrorBody>), UsersError> {
-        let Some(name) = &auth.stage else { return Ok((pending, None)) };
+    ) -> Result<Option<(Pending, Option<StandardErrorBody>)>, UsersError> {
+        let Some(name) = &auth.stage else { return Ok(Some((pending, None))) };
         let Some(stage) = Stage::from_name(name).filter(|stage| pending.has(*stage)) else {
-            return Ok((pending, Some(failure(ErrorKind::Unrecognized, "This stage is in none of the flows"))));
+            let unknown = failure(ErrorKind::Unrecognized, "This stage is in none of the flows");
+            return Ok(Some((pending, Some(unknown))));
         };
-        if !self.passes(stage, auth, pending.operation.user).await? {
-            let message = match stage {
-                Stage::Dummy => "This stage failed",
-                Stage::Password => "Wrong user name or password",
-                Stage::RegistrationToken => "This registration token is not valid",
-            };
-            return Ok((pending, Some(failure(ErrorKind::Forbidden, message))));
+        let attempt = match stage {
+            Stage::Dummy => Attempt::Passed,
+            Stage::RegistrationToken => self.registration_token(auth),
+            Stage::Password => self.password(auth, pending.operation.user).await?,
+        };
+        match attempt {
+            Attempt::OtherAccount => return Ok(None),
+            Attempt::Failed => {
+                let message = match stage {
+                    Stage::Dummy => "This stage failed",
+                    Stage::Password => "Wrong user name or password",
+                    Stage::RegistrationToken => "This registration token is not valid",
+                };
+                return Ok(Some((pending, Some(failure(ErrorKind::Forbidden, message)))));
+            }
+            Attempt::Passed => {}
         }
         // The session may have gone on, or ended, while a password was being checked.
         let updated = self.sessions.lock().complete(&pending, stage, self.clock.elapsed());
-        Ok(match updated {
+        Ok(Some(match updated {
             Some(updated) => (updated, None),
             None => (pending, Some(failure(ErrorKind::Unknown, "This session has ended"))),
-        })
+        }))
     }
 
-    async fn passes(&self, stage: Stage, auth: &AuthDict, user: Option<UserNo>) -> Result<bool, UsersError> {
-        match stage {
-            Stage::Dummy => Ok(true),
-            Stage::RegistrationToken => {
-                Ok(auth.token.as_ref().is_some_and(|token| self.registration_tokens.is_valid(token)))
-            }
-            Stage::Password => {
-                let (Some(user), Some(password)) = (user, auth.password.clone()) else { return Ok(false) };
-                let named = match (&auth.identifier, &auth.user) {
-                    (Some(identifier), _) if identifier.kind != "m.id.user" => return Ok(false),
-                    (Some(identifier), _) => Some(identifier.user.as_str()),
-                    (None, named) => named.as_deref(),
-                };
-                // Somebody else's password proves nothing about the person who asks.
-                if let Some(named) = named
-                    && !self.accounts.meant(named).await?.is_some_and(|(_, meant, _)| meant == user)
-                {
-                    return Ok(false);
-                }
-                let account = self.accounts.by_number(user).await?.filter(|account| !account.deactivated);
-                self.passwords.verify(password, account.and_then(|account| account.password)).await
-            }
+    fn registration_token(&self, auth: &AuthDict) -> Attempt {
+        let valid = auth.token.as_ref().is_some_and(|token| self.registration_tokens.is_valid(token));
+        if valid { Attempt::Passed } else { Attempt::Failed }
+    }
+
+    async fn password(&self, auth: &AuthDict, user: Option<UserNo>) -> Result<Attempt, UsersError> {
+        let (Some(user), Some(password)) = (user, auth.password.clone()) else { return Ok(Attempt::Failed) };
+        let named = match (&auth.identifier, &auth.user) {
+            (Some(identifier), _) if identifier.kind != "m.id.user" => return Ok(Attempt::Failed),
+            (Some(identifier), _) => Some(identifier.user.as_str()),
+            (None, named) => named.as_deref(),
+        };
+        // Somebody else's password proves nothing about the person who asks.
+        if let Some(named) = named
+            && !self.accounts.meant(named).await?.is_some_and(|(_, meant, _)| meant == user)
+        {
+            return Ok(Attempt::OtherAccount);
         }
+        let account = self.accounts.by_number(user).await?.filter(|account| !account.deactivated);
+        let fits = self.passwords.verify(password, account.and_then(|account| account.password)).await?;
+        Ok(if fits { Attempt::Passed } else { Attempt::Failed })
     }
 }
 

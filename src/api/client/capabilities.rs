@@ -1,0 +1,34 @@
+//! What the account may do here.
+//!
+//! Specification v1.19, client-server API, "Capabilities negotiation".
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use ruma::api::client::discovery::get_capabilities::v3::{
+    self as get_capabilities_v3, Capabilities, GetLoginTokenCapability, ProfileFieldsCapability, RoomVersionStability,
+    RoomVersionsCapability, ThirdPartyIdChangesCapability,
+};
+
+use crate::{
+    event::room_version,
+    http::{ApiError, Reply, Ruma, services::Services},
+};
+
+/// `GET /_matrix/client/v3/capabilities`: what the account may do here. What is not said has its default: passwords
+/// can be changed.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3capabilities)
+pub async fn get_capabilities(
+    State(services): State<Arc<Services>>,
+    _request: Ruma<get_capabilities_v3::Request>,
+) -> Result<Reply<get_capabilities_v3::Response>, ApiError> {
+    let mut capabilities = Capabilities::new();
+    let available = room_version::SUPPORTED.into_iter().map(|version| (version, RoomVersionStability::Stable));
+    let default = services.config.rooms.default_version.clone();
+    capabilities.room_versions = RoomVersionsCapability::new(default, available.collect());
+    capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
+    capabilities.get_login_token = GetLoginTokenCapability::new(false);
+    capabilities.profile_fields = Some(ProfileFieldsCapability::new(true));
+    Ok(Reply(get_capabilities_v3::Response::new(capabilities)))
+}

@@ -1,0 +1,97 @@
+//! Profiles.
+//!
+//! Specification v1.19, client-server API, "Profiles". Handlers read the JSON themselves: a field may be anything.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::extract::State;
+use ruma::{
+    UserId,
+    api::client::profile::{
+        delete_profile_field::v3 as delete_profile_field_v3, get_profile::v3 as get_profile_v3,
+        get_profile_field::v3 as get_profile_field_v3,
+    },
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    http::{ApiError, Auth, JsonBody, JsonBytes, PathArgs, Reply, Ruma, Session, empty_json, services::Services},
+    store::UserNo,
+    users::{AVATAR_URL, DISPLAYNAME},
+};
+
+/// `GET /_matrix/client/v3/profile/{userId}`: all fields of a profile.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3profileuserid)
+pub async fn get_profile(
+    State(services): State<Arc<Services>>,
+    request: Ruma<get_profile_v3::Request>,
+) -> Result<JsonBytes, ApiError> {
+    let user = account(&services, &request.body.user_id).await?;
+    JsonBytes::of(&services.users.profiles.get(user).await?.fields)
+}
+
+/// `GET /_matrix/client/v3/profile/{userId}/{keyName}`: one field of a profile.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3profileuseridkeyname)
+pub async fn get_profile_field(
+    State(services): State<Arc<Services>>,
+    request: Ruma<get_profile_field_v3::Request>,
+) -> Result<JsonBytes, ApiError> {
+    let user = account(&services, &request.body.user_id).await?;
+    let key = request.body.field.as_str();
+    let value = services.users.profiles.field(user, key).await?;
+    let value = value.ok_or_else(|| ApiError::not_found("This profile has no such field"))?;
+    JsonBytes::of(&BTreeMap::from([(key, value)]))
+}
+
+/// `PUT /_matrix/client/v3/profile/{userId}/{keyName}`: sets a field of one's profile.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3profileuseridkeyname)
+pub async fn set_profile_field(
+    State(services): State<Arc<Services>>,
+    Auth(session): Auth,
+    path: PathArgs,
+    body: JsonBody,
+) -> Result<JsonBytes, ApiError> {
+    if path.parse::<&UserId>(0)? != session.user_id {
+        return Err(ApiError::forbidden("This is not your profile"));
+    }
+    let key = path.get(1);
+    let fields: BTreeMap<String, Box<RawValue>> = body.parse()?;
+    let value = fields.get(key).ok_or_else(|| ApiError::missing_param("The field is missing in the body"))?;
+    if services.users.profiles.set(session.user, key, value).await? {
+        tell_rooms(&services, &session, key);
+    }
+    Ok(empty_json())
+}
+
+/// `DELETE /_matrix/client/v3/profile/{userId}/{keyName}`: removes a field of one's profile.
+///
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#delete_matrixclientv3profileuseridkeyname)
+pub async fn delete_profile_field(
+    State(services): State<Arc<Services>>,
+    request: Ruma<delete_profile_field_v3::Request>,
+) -> Result<Reply<delete_profile_field_v3::Response>, ApiError> {
+    let (session, body) = (request.session, request.body);
+    if body.user_id != session.user_id {
+        return Err(ApiError::forbidden("This is not your profile"));
+    }
+    let key = body.field.as_str();
+    if services.users.profiles.remove(session.user, key).await? {
+        tell_rooms(&services, &session, key);
+    }
+    Ok(Reply(delete_profile_field_v3::Response::new()))
+}
+
+/// Display name and avatar stand in the membership events of joined rooms.
+fn tell_rooms(services: &Services, session: &Session, key: &str) {
+    if matches!(key, DISPLAYNAME | AVATAR_URL) {
+        services.rooms.profile_changed(session.user, &session.user_id);
+    }
+}
+
+async fn account(services: &Services, user_id: &UserId) -> Result<UserNo, ApiError> {
+    let found = services.users.accounts.get(user_id).await?;
+    found.map(|(user, _)| user).ok_or_else(|| ApiError::not_found("This user has no profile here"))
+}
