@@ -1,0 +1,4 @@
+//! `/sync`.
+
+mod incremental;
+mod model;
