@@ -3,6 +3,7 @@
 
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{NewAccount, Users, UsersError};
 use crate::{
@@ -43,6 +44,23 @@ pub enum AdminOrder {
         /// The number of the last account that is known already.
         after: Option<u64>,
     },
+}
+
+impl AdminOrder {
+    /// The order as a line for the socket, with its line break. It may hold a password: hence a [`Secret`].
+    pub fn to_line(&self) -> Secret {
+        let json = match self {
+            Self::Add { name, password, admin } => {
+                json!({ "order": "add", "name": name, "password": password.expose(), "admin": admin })
+            }
+            Self::ResetPassword { user, password } => {
+                json!({ "order": "reset_password", "user": user, "password": password.expose() })
+            }
+            Self::Deactivate { user } => json!({ "order": "deactivate", "user": user }),
+            Self::List { after } => json!({ "order": "list", "after": after }),
+        };
+        Secret::new(format!("{json}\n"))
+    }
 }
 
 /// The answer to an order, in one line of JSON.
@@ -124,5 +142,52 @@ impl Users {
             created_ts: account.created_at_ms,
         };
         Ok(AdminAnswer::Accounts { accounts: page.into_iter().map(line).collect(), next })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+mod tests {
+    use super::*;
+    use crate::users::test::{Fixture, PASSWORD};
+
+    #[test]
+    fn an_order_reads_as_it_is_written() {
+        let orders = [
+            AdminOrder::Add { name: "anna".into(), password: PASSWORD.into(), admin: true },
+            AdminOrder::ResetPassword { user: "anna".into(), password: PASSWORD.into() },
+            AdminOrder::Deactivate { user: "anna".into() },
+            AdminOrder::List { after: Some(7) },
+        ];
+        for order in orders {
+            let line = order.to_line();
+            assert!(line.expose().ends_with("}\n"));
+            let read: AdminOrder = serde_json::from_str(line.expose()).unwrap();
+            assert_eq!(read.to_line(), line);
+            assert!(!format!("{read:?}").contains("horse"));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_administrator_makes_changes_closes_and_lists() {
+        let fixture = Fixture::new();
+        let users = &fixture.users;
+        let add = |name: &str, admin| AdminOrder::Add { name: name.into(), password: PASSWORD.into(), admin };
+        assert!(matches!(users.carry_out(add("anna", true)).await, AdminAnswer::Done(_)));
+        assert!(matches!(users.carry_out(add("ben", false)).await, AdminAnswer::Done(_)));
+        assert!(matches!(users.carry_out(add("Not a name", false)).await, AdminAnswer::Failed(_)));
+        let reset = AdminOrder::ResetPassword { user: "@anna:school.example".into(), password: "new horses".into() };
+        assert!(matches!(users.carry_out(reset).await, AdminAnswer::Done(_)));
+        let device = crate::users::NewDevice::default();
+        assert!(users.login("anna", PASSWORD.into(), &device).await.is_err());
+        users.login("anna", "new horses".into(), &device).await.unwrap();
+        let close = || AdminOrder::Deactivate { user: "ben".into() };
+        assert!(matches!(users.carry_out(close()).await, AdminAnswer::Done(_)));
+        assert!(matches!(users.carry_out(close()).await, AdminAnswer::Failed(_)));
+        let AdminAnswer::Accounts { accounts, next: None } = users.carry_out(AdminOrder::List { after: None }).await else {
+            panic!("no list");
+        };
+        let seen: Vec<_> = accounts.iter().map(|line| (line.user_id.as_str(), line.admin, line.deactivated)).collect();
+        assert_eq!(seen, [("@anna:school.example", true, false), ("@ben:school.example", false, true)]);
     }
 }

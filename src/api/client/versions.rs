@@ -17,13 +17,20 @@ const VERSIONS: [&str; 16] = [
 
 /// Proposals that clients look for by name. Each is either part of a version above, and asked for by clients that do
 /// not read versions, or an unstable form that is served.
-const UNSTABLE_FEATURES: [&str; 4] = [
+const UNSTABLE_FEATURES: [&str; 8] = [
     // `state_after` in /sync, by its unstable name.
     "org.matrix.msc4222",
     // Threads: relations by type, receipts and notification counts of threads.
     "org.matrix.msc3440.stable",
     "org.matrix.msc3771",
     "org.matrix.msc3773",
+    // `/relations` with `recurse`.
+    "org.matrix.msc3981",
+    // Media for signed-in users only.
+    "org.matrix.msc3916.stable",
+    // Profile fields of any name.
+    "uk.tcpip.msc4133",
+    "uk.tcpip.msc4133.stable",
 ];
 
 /// `GET /_matrix/client/versions`: the versions of the specification, and the proposals, that are served.
