@@ -29,6 +29,7 @@ pub mod reply;
 pub mod request_id;
 pub mod ruma;
 pub mod serve;
+pub mod services;
 pub mod trace;
 
 #[cfg(test)]

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     clock::Clock,
     config::Config,
     event::SigningKey,
-    http::{Health, Limiter, Metrics},
+    http::{ApiError, Authenticate, Credentials, Health, Limiter, Metrics, Session},
     ids::Ids,
     media::Media,
     notify::Notifier,
-    rooms::Rooms,
+    rooms::{Presence, Receipts, Rooms, Typing, Unread},
     store::Store,
     sync::Sync,
-    users::Users,
+    users::{Authenticated, Users},
 };
 
 /// The services. Handlers take them as `State<Arc<Services>>`.
@@ -30,18 +32,47 @@ pub struct Services {
     pub notifier: Notifier,
     /// This server's signing key.
     pub key: Arc<SigningKey>,
-    /// Accounts, sessions, devices, profiles, account data, keys, to-device messages.
+    /// Accounts, sessions, devices, profiles, account data.
     pub users: Users,
     /// Uploads and thumbnails.
     pub media: Media,
     /// Rooms and their events.
     pub rooms: Rooms,
+    /// Read receipts.
+    pub receipts: Receipts,
+    /// Who is typing.
+    pub typing: Typing,
+    /// Who is online.
+    pub presence: Presence,
+    /// Unread counts.
+    pub unread: Unread,
     /// What `/sync` answers.
     pub sync: Sync,
     /// Rate limits.
     pub limiter: Limiter,
     /// Figures for Prometheus.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Whether the server is well.
-    pub health: Health,
+    pub health: Arc<Health>,
+    /// Cancelled when the server is about to stop: long polls answer then with what they have.
+    pub stopping: CancellationToken,
+}
+
+impl Authenticate for Services {
+    async fn session(&self, credentials: Credentials<'_>) -> Result<Arc<Session>, ApiError> {
+        let found = self.users.sessions.authenticate(credentials.token, credentials.address).await;
+        match found.map_err(ApiError::internal)? {
+            Authenticated::Session(session) => Ok(session),
+            Authenticated::Expired => Err(ApiError::unknown_token(true)),
+            Authenticated::Unknown => Err(ApiError::unknown_token(false)),
+        }
+    }
+
+    fn limiter(&self) -> Option<&Limiter> {
+        Some(&self.limiter)
+    }
+
+    fn body_bytes_max(&self) -> usize {
+        self.config.limits.request_bytes_max.as_usize()
+    }
 }

@@ -22,7 +22,7 @@ use crate::{
     store::{
         Batch, Event, EventNo, Events, Position, RoomNo, Rows, StoreError, UserNo,
         schema::rooms::{
-            ANNOTATIONS, FORGOTTEN, MEMBERS, MEMBERSHIP_LOG, MemberRecord, Membership, RELATIONS, THREAD_ORDER, THREADS, USER_ROOMS,
+            ANNOTATIONS, FORGOTTEN, MEMBERS, MemberRecord, Membership, RELATIONS, THREAD_ORDER, THREADS, USER_ROOMS,
         },
     },
 };
@@ -49,9 +49,12 @@ impl Effects {
     ) -> Result<Vec<OrderedRow>, RoomsError> {
         let mut rows = Vec::new();
         if let Some((kind, key)) = event.pdu.state_pair() {
-            refresh(view, room, &kind, key, Some(&event.pdu));
+            refresh(view, room, &kind, key, &event.pdu);
+            if kind == StateEventType::RoomPowerLevels && key.is_empty() {
+                view.power_event = Some(event.clone());
+            }
             if kind == StateEventType::RoomMember {
-                rows.extend(self.member(parts, view, event, key, batch).await?);
+                rows.extend(self.member(parts, room, view, event, key, batch).await?);
             }
         } else if event.pdu.kind == TimelineEventType::RoomRedaction {
             redaction(parts, room, view, event, batch).await?;
@@ -64,6 +67,7 @@ impl Effects {
     async fn member(
         &mut self,
         parts: &RoomsParts,
+        room: &Room,
         view: &mut RoomView,
         event: &Arc<Event>,
         key: &str,
@@ -82,23 +86,20 @@ impl Effects {
         };
         count(view, user, local, old, membership);
         self.changed.push(user);
-        let was_joined = match parts.store.get(&MEMBERS, &(event.room, user)).await? {
-            Some(record) => record.was_joined || record.membership == Membership::Join,
-            None => false,
-        } || old == Some(Membership::Join)
-            || membership == Membership::Join;
+        room.settle_member(&parts.store, user).await?;
+        let record = parts.store.get(&MEMBERS, &(event.room, user)).await?;
+        let was_joined = membership == Membership::Join || record.is_some_and(|r| r.was_joined);
+        let since = record.filter(|r| r.membership == membership).map(|r| r.position);
         if matches!(membership, Membership::Join | Membership::Invite) {
             batch.delete(&FORGOTTEN, &(user, event.room));
         }
+        room.member_in_flight(user);
         let (room, number) = (event.room, event.number);
         Ok(Some(Box::new(move |order, made| {
-            let position = Position(u64::try_from(order).unwrap_or(0));
+            let position = since.unwrap_or(Position(u64::try_from(order).unwrap_or(0)));
             let record = MemberRecord { membership, event: number, position, was_joined, local };
             made.put(&MEMBERS, &(room, user), &record);
             made.put(&USER_ROOMS, &(user, room), &record);
-            if local {
-                made.put(&MEMBERSHIP_LOG, &(user, position), &room);
-            }
         })))
     }
 
@@ -156,18 +157,16 @@ impl Effects {
 }
 
 /// Reads the part of the view that a piece of state stands for.
-fn refresh(view: &mut RoomView, room: &Room, kind: &StateEventType, key: &str, pdu: Option<&Arc<Pdu>>) {
+fn refresh(view: &mut RoomView, room: &Room, kind: &StateEventType, key: &str, pdu: &Pdu) {
     if !key.is_empty() {
         return;
     }
-    let empty = super::registry::content_of(None);
-    let content = pdu.map_or(&*empty, |pdu| &*pdu.content);
     match kind {
         StateEventType::RoomPowerLevels => {
-            view.power = Arc::new(PowerLevels::read(&room.rules, &view.create.pdu, pdu.map(|pdu| &**pdu)));
+            view.power = Arc::new(PowerLevels::read(&room.rules, &view.create.pdu, Some(pdu)));
         }
-        StateEventType::RoomJoinRules => view.join_rules = Arc::new(JoinRules::read(content)),
-        StateEventType::RoomHistoryVisibility => view.history_visibility = content::history_visibility(content),
+        StateEventType::RoomJoinRules => view.join_rules = Arc::new(JoinRules::read(&pdu.content)),
+        StateEventType::RoomHistoryVisibility => view.history_visibility = content::history_visibility(&pdu.content),
         _ => {}
     }
 }
@@ -202,7 +201,7 @@ async fn redaction(
     if let Some((kind, key)) = target.pdu.state_pair() {
         let pair = parts.store.mint_state_key(&kind, key, batch).await?;
         if parts.tree.get(view.state, pair).await? == Some(target.number) {
-            refresh(view, room, &kind, key, Some(&Arc::new(redacted.clone())));
+            refresh(view, room, &kind, key, &redacted);
         }
     }
     parts.events.redact(&target, redacted, event.number, batch)?;

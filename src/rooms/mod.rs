@@ -6,16 +6,66 @@
 //! | `registry` | `Rooms`: finds and loads rooms; what the layers above hold |
 //! | `writer` | **the one writer of events**: build, authorise, sign, append |
 //! | `effects` | what an event changes besides the timeline: memberships, relations, redactions |
+//! | `event_filter` | which events a client wants, for `/sync` and everything that pages |
+//! | `visibility` | who may see which event; `Reader`: a user who reads a room |
+//! | `unsigned` | an event as one reader sees it |
+//! | `history` | a room's events in pages, around an event, near a time |
+//! | `state_read` | state and members as a reader may see them |
+//! | `relations` | events that relate to an event |
+//! | `summary` | a room in few words; spaces as trees of rooms |
+//! | `threads` | replies of threads, counted and listed |
+//! | `send` | messages, state, redactions; `transactions`: a request sent twice makes one event |
+//! | `create`, `upgrade` | new rooms, and rooms that replace others |
+//! | `membership` | invite, join, knock, leave, kick, ban, unban, forget |
+//! | `aliases`, `directory` | names of rooms, and the list of published ones |
+//! | `profile` | names and pictures of members, and what happens when they change |
+//! | `writes` | what writers share besides the rooms: locks, requests under way |
+//! | `receipts`, `typing`, `presence` | what is true of people for the moment |
+//! | `unread` | counts of unread events, by push rules |
 //! | `policy` | the trait asked before this server accepts an event (the school's rules) |
 
+mod aliases;
+mod create;
+mod directory;
 mod effects;
 mod error;
+pub mod event_filter;
+pub mod history;
+mod membership;
 pub mod policy;
+mod presence;
+mod profile;
+mod receipts;
 mod registry;
+pub mod relations;
 mod room;
+pub mod state_read;
+mod send;
+pub mod summary;
+mod threads;
+mod transactions;
+mod typing;
+mod unread;
+mod unsigned;
+mod upgrade;
+mod visibility;
 mod writer;
+mod writes;
 
+pub use create::{CreateRoom, InitialState, Preset};
+pub use directory::{DirectoryPage, DirectoryQuery};
 pub use error::RoomsError;
+pub use membership::{Join, MemberAction};
+pub use profile::{MemberProfile, ProfileFuture, Profiles, SharedProfiles};
+pub use presence::{Present, Presence, Status};
+pub use receipts::{Marker, NewReceipt, Receipts, ReceiptsError};
 pub use registry::{Rooms, RoomsParts, UserRoom};
 pub use room::{Room, RoomView};
+pub use send::Actor;
+pub use threads::{Include, Thread, ThreadsPage};
+pub use typing::Typing;
+pub use unread::{Counts, Unread};
+pub use unsigned::Form;
+pub use visibility::Reader;
+pub use upgrade::UpgradeRoom;
 pub use writer::{NewEvent, Writer};

@@ -15,7 +15,10 @@ use ruma::{
 use super::{
     RoomsError,
     policy::SharedPolicy,
+    profile::SharedProfiles,
     room::{Room, RoomView, TAIL_MAX},
+    threads::Counted,
+    writes::Writes,
 };
 use crate::{
     clock::Clock,
@@ -27,7 +30,7 @@ use crate::{
     ids::Ids,
     notify::Notifier,
     store::{
-        Event, Events, Order, RoomNo, Store, StoreError, UserNo,
+        Event, EventNo, Events, Order, RoomNo, Store, StoreError, UserNo,
         schema::rooms::{MEMBERS, MemberRecord, Membership, ROOMS, TIMELINE, USER_ROOMS},
         state_tree::{StateRoot, StateTree},
     },
@@ -37,6 +40,8 @@ use crate::{
 const ROOMS_KEPT: usize = 20_000;
 /// Users whose room lists are kept in memory.
 const USERS_KEPT: usize = 20_000;
+/// Threads whose replies are kept counted.
+const THREADS_KEPT: usize = 5_000;
 /// Locks that keep one room from being loaded twice at once.
 const LOADERS: usize = 32;
 /// Counters of membership changes.
@@ -64,6 +69,8 @@ pub struct RoomsParts {
     pub server_name: OwnedServerName,
     /// The rules of the house.
     pub policy: SharedPolicy,
+    /// Names and pictures for member events.
+    pub profiles: SharedProfiles,
 }
 
 /// All rooms. Cheap to clone.
@@ -74,6 +81,10 @@ pub struct Rooms {
     known: Arc<Mutex<HashMap<RoomNo, Weak<Room>>>>,
     loaders: Arc<[tokio::sync::Mutex<()>]>,
     user_rooms: Arc<UserRooms>,
+    /// What writers share besides the rooms.
+    pub(super) writes: Arc<Writes>,
+    /// Threads as far as their replies were counted.
+    pub(super) thread_counts: Arc<Cache<(RoomNo, EventNo), Arc<Counted>>>,
 }
 
 /// A room that a user has something to do with.
@@ -102,6 +113,8 @@ impl Rooms {
             known: Arc::default(),
             loaders: (0..LOADERS).map(|_| tokio::sync::Mutex::default()).collect(),
             user_rooms: Arc::new(UserRooms { lists: Cache::new(USERS_KEPT), changes: Mutex::new(Box::new([0; CHANGE_COUNTERS])) }),
+            writes: Arc::default(),
+            thread_counts: Arc::new(Cache::new(THREADS_KEPT)),
         }
     }
 
@@ -233,6 +246,7 @@ impl Rooms {
                 .collect(),
             joined_count: count(Membership::Join),
             invited_count: count(Membership::Invite),
+            power_event: power,
             create,
         })
     }

@@ -4,7 +4,7 @@
 //! which the committer replaces once everything in it is durable. Neither waits for the other.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -23,8 +23,7 @@ use crate::{
         PowerLevels,
         content::{Create, JoinRules},
     },
-    store::{EventNo, Position, RoomNo, events::Event},
-    store::state_tree::StateRoot,
+    store::{Batch, Event, EventNo, Position, RoomNo, Store, StoreError, UserNo, state_tree::StateRoot},
 };
 
 /// Events kept as the newest ones of a room.
@@ -45,6 +44,8 @@ pub struct Room {
     last: AtomicU64,
     receipts: AtomicU64,
     tail: Mutex<Tail>,
+    /// Users whose newest membership may not be in the tables yet.
+    members_in_flight: Mutex<HashSet<UserNo>>,
 }
 
 /// The newest events of a room's timeline.
@@ -68,6 +69,8 @@ pub struct RoomView {
     pub created: Arc<Create>,
     /// The power levels in force.
     pub power: Arc<PowerLevels>,
+    /// The event that set them.
+    pub power_event: Option<Arc<Event>>,
     /// The join rule in force.
     pub join_rules: Arc<JoinRules>,
     /// The history visibility in force.
@@ -92,6 +95,7 @@ impl Room {
             last: AtomicU64::new(0),
             receipts: AtomicU64::new(0),
             tail: Mutex::default(),
+            members_in_flight: Mutex::default(),
         }
     }
 
@@ -144,9 +148,29 @@ impl Room {
         }
     }
 
+    /// Waits until the tables hold a user's newest membership. The caller holds the room's lock.
+    pub(super) async fn settle_member(&self, store: &Store, user: UserNo) -> Result<(), StoreError> {
+        if self.members_in_flight.lock().contains(&user) {
+            store.commit(Batch::new()).await?;
+            self.members_in_flight.lock().clear();
+        }
+        Ok(())
+    }
+
+    /// A membership is about to be handed over. The caller holds the room's lock.
+    pub(super) fn member_in_flight(&self, user: UserNo) {
+        self.members_in_flight.lock().insert(user);
+    }
+
     /// Called by the committer: these events are durable, and so is the view.
-    pub(super) fn publish(&self, view: Arc<RoomView>, added: &[(i64, EventNo)]) {
+    pub(super) fn publish(&self, view: Arc<RoomView>, added: &[(i64, EventNo)], members: &[UserNo]) {
         self.view.store(view);
+        if !members.is_empty() {
+            let mut in_flight = self.members_in_flight.lock();
+            for user in members {
+                in_flight.remove(user);
+            }
+        }
         let mut tail = self.tail.lock();
         for entry in added {
             tail.events.push_back(*entry);

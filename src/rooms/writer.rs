@@ -23,7 +23,7 @@ use super::{
 use crate::{
     event::{
         Content, Pdu, PduBuilder, PowerLevels, auth,
-        content::{Create, JoinRules},
+        content::{self, Create, JoinRules},
         room_version,
     },
     notify::Concerned,
@@ -202,17 +202,52 @@ impl Writer {
     /// # Errors
     /// [`RoomsError::Forbidden`] when the rules refuse it; the writer can then still be used or dropped.
     pub async fn append(&mut self, new: NewEvent) -> Result<Arc<Event>, RoomsError> {
-        let rules = self.room.rules.clone();
-        let state = self.auth_state(&new, &rules).await?;
-        let kinds = auth::auth_types(&new.kind, &new.sender, new.state_key.as_deref(), new.content.raw(), &rules)?;
-        let auth_events = kinds.iter().filter_map(|pair| Some(state.get(pair)?.event_id.clone())).collect();
-        let (prev_events, depths): (Vec<_>, Vec<_>) = self.view.extremities.iter().cloned().unzip();
-        let depth = depths.into_iter().max().unwrap_or(0) + 1;
+        let room = self.room.clone();
         let transaction = new.transaction.clone();
-        let room_id = Some(self.room.id.clone());
-        let pdu = self.rooms.build(new, room_id, prev_events, auth_events, depth, &rules)?;
-        auth::check_own(&pdu, &rules, |kind, key| state.get(&(kind.clone(), key.to_owned())).cloned())?;
+        let auth_events = match self.message_auth(&new).await? {
+            Some(auth_events) => auth_events,
+            None => return self.append_checked(new).await,
+        };
+        let (prev_events, depth) = self.place();
+        let pdu = self.rooms.build(new, Some(room.id.clone()), prev_events, auth_events, depth, &room.rules)?;
         self.add(pdu, transaction).await
+    }
+
+    /// The short way for messages: what the view knows decides, and names the auth events. `None` for events that need
+    /// the rules in full.
+    async fn message_auth(&self, new: &NewEvent) -> Result<Option<Vec<OwnedEventId>>, RoomsError> {
+        if new.state_key.is_some() {
+            return Ok(None);
+        }
+        let member = self.state_event(&StateEventType::RoomMember, new.sender.as_str()).await?;
+        let membership = member.as_ref().and_then(|member| content::membership(&member.pdu.content));
+        match auth::check_message(&new.kind, &new.sender, membership.as_ref(), &self.view.power) {
+            None => return Ok(None),
+            Some(allowed) => allowed?,
+        }
+        let create = (!self.room.rules.authorization.room_create_event_id_as_room_id).then_some(&self.view.create);
+        let auth = [create, self.view.power_event.as_ref(), member.as_ref()];
+        Ok(Some(auth.into_iter().flatten().map(|event| event.pdu.event_id.clone()).collect()))
+    }
+
+    /// The long way: the event is checked against the rules in full once it is built.
+    async fn append_checked(&mut self, new: NewEvent) -> Result<Arc<Event>, RoomsError> {
+        let room = self.room.clone();
+        let state = self.auth_state(&new, &room.rules).await?;
+        let state_key = new.state_key.as_deref();
+        let kinds = auth::auth_types(&new.kind, &new.sender, state_key, new.content.raw(), &room.rules)?;
+        let auth_events = kinds.iter().filter_map(|pair| Some(state.get(pair)?.event_id.clone())).collect();
+        let transaction = new.transaction.clone();
+        let (prev_events, depth) = self.place();
+        let pdu = self.rooms.build(new, Some(room.id.clone()), prev_events, auth_events, depth, &room.rules)?;
+        auth::check_own(&pdu, &room.rules, |kind, key| state.get(&(kind.clone(), key.to_owned())).cloned())?;
+        self.add(pdu, transaction).await
+    }
+
+    /// Where the next event stands in the graph.
+    fn place(&self) -> (Vec<OwnedEventId>, u64) {
+        let (prev_events, depths): (Vec<_>, Vec<_>) = self.view.extremities.iter().cloned().unzip();
+        (prev_events, depths.into_iter().max().unwrap_or(0) + 1)
     }
 
     async fn add(&mut self, pdu: Pdu, transaction: Option<(String, String)>) -> Result<Arc<Event>, RoomsError> {
@@ -266,17 +301,17 @@ impl Writer {
         let concerned = effects.concerned(&view);
         let (publishing, published, changed, known) = (room.clone(), view.clone(), effects.changed_users(), rooms.clone());
         batch.on_publish(move |_| {
-            publishing.publish(published, &placed.lock());
-            if new {
-                known.keep(&publishing);
-            }
+            publishing.publish(published, &placed.lock(), &changed);
             known.forget_user_rooms(&changed);
             effects.publish(&known.parts.events, publishing.number);
-            for users in concerned {
-                known.parts.notifier.wake(users);
-            }
         });
+        let notifier = rooms.parts.notifier.clone();
+        batch.on_visible(move || concerned.into_iter().for_each(|users| notifier.wake(users)));
         let place = rooms.parts.store.place().await?;
+        if new {
+            // Before its rows can be read: whoever finds the number in one must not load the room a second time.
+            rooms.keep(&room);
+        }
         let done = place.commit(batch);
         *head = view;
         drop(head);
@@ -325,6 +360,7 @@ fn first_view(create: &Arc<Event>, rules: &RoomVersionRules, state: StateRoot) -
         invited_count: 0,
         created: Arc::new(created),
         create: create.clone(),
+        power_event: None,
     }
 }
 

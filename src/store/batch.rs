@@ -1,5 +1,7 @@
 //! What one writer changes, all or nothing.
 
+use parking_lot::Mutex;
+
 use super::{
     Position,
     codec::{Family, Key, Table, Value},
@@ -32,6 +34,7 @@ impl Rows {
 type Late = Box<dyn FnOnce(&mut Rows) + Send>;
 type Stamp = Box<dyn FnOnce(Position, &mut Rows) + Send>;
 type Publish = Box<dyn FnOnce(Position) + Send>;
+type Visible = Box<dyn FnOnce() + Send>;
 
 /// Rows, rows that contain their own stream position, and what happens once all of them are durable.
 ///
@@ -40,9 +43,20 @@ type Publish = Box<dyn FnOnce(Position) + Send>;
 #[derive(Default)]
 pub struct Batch {
     pub(super) rows: Rows,
+    // Only ever reached through `&mut`; the locks, never taken, let futures hold a `&Batch` across threads.
+    late: Mutex<Vec<Late>>,
+    stamps: Mutex<Vec<Stamp>>,
+    publish: Mutex<Vec<Publish>>,
+    visible: Mutex<Vec<Visible>>,
+}
+
+/// A batch taken apart by the committer.
+pub(super) struct Parts {
+    pub(super) rows: Rows,
     pub(super) late: Vec<Late>,
     pub(super) stamps: Vec<Stamp>,
     pub(super) publish: Vec<Publish>,
+    pub(super) visible: Vec<Visible>,
 }
 
 impl Batch {
@@ -69,23 +83,35 @@ impl Batch {
     /// Takes the next stream position and makes rows that contain it. Each call takes one position, in the order of
     /// the calls. `make` runs on the committer's thread: no I/O, no locks that are held elsewhere for long.
     pub fn at_position(&mut self, make: impl FnOnce(Position, &mut Rows) + Send + 'static) {
-        self.stamps.push(Box::new(make));
+        self.stamps.get_mut().push(Box::new(make));
     }
 
     /// Makes rows when the batch takes its place in the order of commits, for decisions that depend on what other
     /// writers handed over before. Takes no position. As short as `at_position`'s closures.
     pub fn rows_later(&mut self, make: impl FnOnce(&mut Rows) + Send + 'static) {
-        self.late.push(Box::new(make));
+        self.late.get_mut().push(Box::new(make));
     }
 
     /// Runs once the batch is durable, before its positions become visible, in commit order; given the batch's last
-    /// position. It updates what readers keep in memory and says whom to wake. Short: it runs on the committer's thread.
+    /// position. It updates what readers keep in memory. Short: it runs on the committer's thread.
     pub fn on_publish(&mut self, publish: impl FnOnce(Position) + Send + 'static) {
-        self.publish.push(Box::new(publish));
+        self.publish.get_mut().push(Box::new(publish));
     }
 
     /// Nothing to write and nothing to publish.
     pub fn is_empty(&self) -> bool {
-        self.rows.0.is_empty() && self.late.is_empty() && self.stamps.is_empty() && self.publish.is_empty()
+        let idle = self.late.lock().is_empty() && self.stamps.lock().is_empty() && self.publish.lock().is_empty();
+        idle && self.rows.0.is_empty()
+    }
+
+    /// Runs once the batch's positions are visible: it says whom to wake. Who is woken earlier reads the old position,
+    /// finds nothing, and waits again. As short as `on_publish`'s closures.
+    pub fn on_visible(&mut self, visible: impl FnOnce() + Send + 'static) {
+        self.visible.get_mut().push(Box::new(visible));
+    }
+
+    pub(super) fn into_parts(self) -> Parts {
+        let (late, stamps, publish) = (self.late.into_inner(), self.stamps.into_inner(), self.publish.into_inner());
+        Parts { rows: self.rows, late, stamps, publish, visible: self.visible.into_inner() }
     }
 }

@@ -161,6 +161,7 @@ impl Worker {
         let mut published = Vec::with_capacity(group.len());
         let mut position = self.shared.position.load(Ordering::Acquire);
         for (batch, done) in group {
+            let batch = batch.into_parts();
             rows.0.extend(batch.rows.0);
             for make in batch.late {
                 make(&mut rows);
@@ -169,7 +170,7 @@ impl Worker {
                 position += 1;
                 make(Position(position), &mut rows);
             }
-            published.push((batch.publish, done, Position(position)));
+            published.push((batch.publish, batch.visible, done, Position(position)));
         }
         if let Some(reserved) = self.counters.reserve(position) {
             rows.put(&schema::COUNTERS, &(), &reserved);
@@ -177,20 +178,25 @@ impl Worker {
         match self.write(rows) {
             Ok(()) => {
                 let mut answers = Vec::with_capacity(published.len());
-                for (publish, done, at) in published {
+                let mut visible = Vec::new();
+                for (publish, then, done, at) in published {
                     for run in publish {
                         run(at);
                     }
+                    visible.extend(then);
                     answers.push((done, at));
                 }
                 self.shared.position.store(position, Ordering::Release);
+                for run in visible {
+                    run();
+                }
                 for (done, at) in answers {
                     // The writer may have gone away; what it wrote stays.
                     drop(done.send(Ok(at)));
                 }
             }
             Err(error) => {
-                for (_, done, _) in published {
+                for (_, _, done, _) in published {
                     drop(done.send(Err(error.clone())));
                 }
             }

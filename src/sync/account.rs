@@ -170,7 +170,8 @@ impl Round<'_> {
             return Ok(false);
         }
         let since = self.since.unwrap_or(Position::ZERO);
-        let events = self.parts.presence.changes(self.user, self.user_id, since, self.now).await?;
+        let met = self.company.came.lock().clone();
+        let events = self.parts.presence.changes(self.user, self.user_id, since, self.now, &met).await?;
         if events.is_empty() {
             return Ok(false);
         }

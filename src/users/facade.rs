@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AccountData, Accounts, Deactivations, Devices, Filters, OpenId, Passwords, Profiles, PushRules, Pushers,
+    AccountData, Accounts, Deactivations, DeviceLists, Devices, Filters, Keys, ToDevice, OpenId, Passwords, Profiles, PushRules, Pushers,
     RegistrationTokens, Sessions, SharedSecret, Uia, UsersError, last_seen::LastSeen, locks::Locks, tokens::Tokens,
 };
 use crate::{clock::Clock, config::Config, ids::Ids, notify::Notifier, store::Store};
@@ -40,6 +40,12 @@ pub struct Users {
     pub filters: Filters,
     /// OpenID tokens.
     pub openid: OpenId,
+    /// Keys for end-to-end encryption, and backups of them.
+    pub keys: Keys,
+    /// Messages from device to device.
+    pub to_device: ToDevice,
+    /// Whose devices changed.
+    pub device_lists: DeviceLists,
     /// Closed accounts that still have to leave their rooms.
     pub deactivations: Deactivations,
     pub(super) tokens: Tokens,
@@ -67,7 +73,7 @@ impl Users {
         let tokens = Tokens::new(store.clone(), clock.clone(), ids.clone(), lifetime);
         let last_seen = LastSeen::new(store.clone());
         let server = config.server.name.clone();
-        let accounts = Accounts::new(store.clone(), server, locks.clone(), tokens.clone());
+        let accounts = Accounts::new(store.clone(), server.clone(), locks.clone(), tokens.clone());
         let passwords = Passwords::new(&config.passwords, ids.clone())?;
         let registration_tokens = RegistrationTokens::new(&config.registration.tokens);
         let uia = Uia::new(
@@ -80,6 +86,10 @@ impl Users {
         let pushers = Pushers::new(store.clone(), locks.clone());
         let account_data = AccountData::new(store.clone(), notifier.clone(), locks.clone());
         let secret = config.registration.shared_secret.clone();
+        let keys = Keys::new(store.clone(), server.clone(), locks.clone(), notifier.clone());
+        let to_device =
+            ToDevice::load(store.clone(), server, clock.clone(), locks.clone(), notifier.clone())?;
+        let device_lists = DeviceLists::load(store.clone())?;
         let devices = Devices {
             store: store.clone(),
             clock: clock.clone(),
@@ -89,10 +99,15 @@ impl Users {
             tokens: tokens.clone(),
             pushers: pushers.clone(),
             last_seen: last_seen.clone(),
+            keys: keys.clone(),
+            to_device: to_device.clone(),
         };
         Ok(Self {
             sessions: Sessions::new(store.clone(), clock.clone(), locks.clone(), tokens.clone(), last_seen.clone()),
             devices,
+            keys,
+            to_device,
+            device_lists,
             uia,
             shared_secret: SharedSecret::new(secret, clock.clone(), ids.clone()),
             profiles: Profiles::new(store.clone(), locks.clone()),
@@ -126,6 +141,9 @@ impl Users {
     pub async fn flush(&self) {
         if let Err(error) = self.last_seen.write().await {
             tracing::warn!(%error, "the last uses of devices could not be written");
+        }
+        if let Err(error) = self.device_lists.tidy().await {
+            tracing::warn!(%error, "changes of device lists that are no longer needed could not be deleted");
         }
     }
 }

@@ -10,7 +10,8 @@
 //! | `devices`, `last_seen` | devices and when they were used last |
 //! | `uia` | user-interactive authentication, bound to its request |
 //! | `deactivation` | closing accounts, and the queue of those that still have to leave their rooms |
-//! | `profiles`, `account_data`, `push_rules`, `pushers`, `filters`, `openid` | what clients keep here |
+//! | `profiles`, `account_data`, `push_rules`, `pushers`, `filters`, `ignored`, `openid` | what clients keep here |
+//! | `keys`, `to_device`, `device_lists` | end-to-end encryption: keys, messages to devices, whose devices changed |
 //! | `orders`, `admin_socket` | what the command line orders, also from a running server |
 //! | `locks` | one writer per account at a time |
 //!
@@ -26,6 +27,8 @@ mod devices;
 mod error;
 mod facade;
 mod filters;
+mod ignored;
+pub mod keys;
 mod last_seen;
 mod localpart;
 mod locks;
@@ -42,6 +45,7 @@ mod sessions;
 mod shared_secret;
 #[cfg(test)]
 pub(crate) mod test;
+pub mod to_device;
 mod tokens;
 mod uia;
 
@@ -50,10 +54,12 @@ pub use self::{
     accounts::Accounts,
     admin_socket::AdminSocket,
     deactivation::Deactivations,
+    device_lists::DeviceLists,
     devices::{DeviceInfo, Devices, NewDevice},
     error::UsersError,
     facade::Users,
     filters::Filters,
+    keys::Keys,
     localpart::{meant_user_id, new_user_id},
     openid::{OPENID_LIFETIME, OpenId},
     orders::{AccountLine, AdminAnswer, AdminOrder},
@@ -65,5 +71,6 @@ pub use self::{
     registration_tokens::RegistrationTokens,
     sessions::{Authenticated, Refreshed, Session, Sessions},
     shared_secret::{SharedSecret, SharedSecretRequest, to_hex},
+    to_device::ToDevice,
     uia::{AuthDict, Flows, Operation, Outcome, PASSWORD_FLOWS, Stage, Uia},
 };

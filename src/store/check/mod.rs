@@ -9,11 +9,13 @@
 //! | `events` | events, timelines, relations |
 //! | `rooms` | memberships, receipts, aliases |
 //! | `users` | accounts, sessions, account data, uploads |
+//! | `keys` | end-to-end keys, messages to devices, backups |
 //!
 //! Everything is read and compared, nothing is changed or repaired. What is looked at is one moment: a stopped store,
 //! or a running one as it was when [`check_folder`] opened it.
 
 mod events;
+mod keys;
 mod names;
 mod report;
 mod rooms;

@@ -40,6 +40,7 @@ fn check_engine(engine: &Engine) -> Result<Report, StoreError> {
     check.members(&mut states)?;
     check.receipts_and_aliases()?;
     check.users()?;
+    check.keys()?;
     check.media()?;
     Ok(check.report)
 }

@@ -187,7 +187,7 @@ async fn lost_events_and_states_are_found() {
     // An entry that is in no tree's place: the newest root's first leaf stands in for another.
     let report = Server::damaged(async |s, batch| {
         let root = s.store.get(&STATE_NODES, &s.state.0).await.unwrap().unwrap();
-        let node = crate::store::state_tree::Node::decode(&root).unwrap();
+        let node = crate::store::state_tree::node::Node::decode(&root).unwrap();
         let leaf = s.store.get(&STATE_NODES, &node.slots()[0].child.id).await.unwrap().unwrap();
         batch.put(&STATE_NODES, &node.slots()[1].child.id, &leaf);
     })

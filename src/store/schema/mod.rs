@@ -11,6 +11,7 @@
 
 use super::{codec::Table, interner::Reserved};
 
+pub mod keys;
 pub mod media;
 pub mod rooms;
 pub mod users;

@@ -49,8 +49,6 @@ pub static INVITE_STATE: Table<(UserNo, RoomNo), String> = Table::rows(37, "invi
 pub static FORGOTTEN: Table<(UserNo, RoomNo), ()> = Table::rows(38, "forgotten");
 /// Unread counts, as far as they were evaluated.
 pub static UNREAD: Table<(UserNo, RoomNo), String> = Table::rows(39, "unread");
-/// Membership changes of a user, by position: what a sync must tell of rooms joined, left or invited to.
-pub static MEMBERSHIP_LOG: Table<(UserNo, Position), RoomNo> = Table::rows(40, "membership_log");
 
 /// What is known of a room besides its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +68,7 @@ pub struct MemberRecord {
     pub membership: Membership,
     /// The member event that says so.
     pub event: EventNo,
-    /// When it became so.
+    /// Since when the membership has been what it is: a changed name or picture leaves it.
     pub position: Position,
     /// Whether the user had joined at some time before: then leaving lets them see what they saw.
     pub was_joined: bool,

@@ -25,6 +25,5 @@ mod tests;
 
 pub use collect::{Collected, Collection};
 pub use diff::StateChange;
-pub(in crate::store) use node::Node;
 pub use node::StateRoot;
 pub use tree::StateTree;

@@ -1,0 +1,69 @@
+//! The server as a process: its runtime, its signals, its end.
+
+use std::{num::NonZero, time::Duration};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{App, StartError};
+use crate::{clock::Clock, config::Config, ids::Ids};
+
+/// Threads for work that waits for the disk or hashes passwords. Each kind is bounded on its own already; this is
+/// the bound of their sum.
+const BLOCKING_THREADS_MAX: usize = 64;
+
+/// How long such work may go on when everything else has ended.
+const BLOCKING_END: Duration = Duration::from_millis(200);
+
+/// Runs the server until SIGTERM or SIGINT, then ends it within five seconds; a second signal ends it at once.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn serve(config: Config) -> Result<(), StartError> {
+    let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .enable_all()
+        .build()
+        .map_err(|error| StartError::System { what: "the runtime", error })?;
+    let served = runtime.block_on(run(config));
+    runtime.shutdown_timeout(BLOCKING_END);
+    served
+}
+
+async fn run(config: Config) -> Result<(), StartError> {
+    // Before the start, so that a signal during it is not lost.
+    let mut signals = Signals::new().map_err(|error| StartError::System { what: "waiting for signals", error })?;
+    let name = config.server.name.clone();
+    let app = App::start(config, Clock::system(), Ids::system()).await?;
+    let addresses = app.addresses();
+    tracing::info!(server = %name, client = %addresses.client, metrics = ?addresses.metrics, "ready");
+
+    let received = signals.next().await;
+    tracing::info!(signal = received, "stopping");
+    tokio::select! {
+        () = app.stop() => tracing::info!("stopped"),
+        again = signals.next() => tracing::warn!(signal = again, "stopped at once"),
+    }
+    Ok(())
+}
+
+/// The signals that end the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The name of the next one.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

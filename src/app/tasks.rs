@@ -1,0 +1,85 @@
+//! What runs beside the requests. Every task ends when it is told to; none holds anything that must be written then.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    http::services::Services,
+    users::{AdminSocket, UsersError},
+};
+
+/// How often idle rate limits are forgotten.
+const LIMITS_SWEPT: Duration = Duration::from_mins(1);
+
+/// How long a task waits after the store has failed it.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// How often `/health` learns whether the store still accepts writes.
+const STORE_WATCHED: Duration = Duration::from_secs(1);
+
+/// Starts every task.
+pub(super) fn spawn(services: &Arc<Services>, socket: AdminSocket, tasks: &TaskTracker, end: &CancellationToken) {
+    let start = Spawner { services, tasks, end };
+    start.task(sweep_limits);
+    start.task(watch_store);
+    start.task(|services| async move { services.users.housekeeping().await });
+    start.task(|services| services.rooms.clone().keep_transactions_swept());
+    start.task(leave_rooms_of_closed_accounts);
+    start.task(|services| async move { socket.serve(&services.users).await });
+}
+
+struct Spawner<'a> {
+    services: &'a Arc<Services>,
+    tasks: &'a TaskTracker,
+    end: &'a CancellationToken,
+}
+
+impl Spawner<'_> {
+    /// Runs a task until it ends or is told to.
+    fn task<F: Future<Output = ()> + Send + 'static>(&self, task: impl FnOnce(Arc<Services>) -> F) {
+        let (task, end) = (task(self.services.clone()), self.end.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = end.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+}
+
+async fn sweep_limits(services: Arc<Services>) {
+    loop {
+        services.clock.sleep(LIMITS_SWEPT).await;
+        services.limiter.sweep();
+    }
+}
+
+/// A store that refused a write stays that way until the restart, so one report is all there is to say.
+async fn watch_store(services: Arc<Services>) {
+    loop {
+        if let Some(reason) = services.store.health().failure() {
+            services.health.fail("store", reason);
+            return;
+        }
+        services.clock.sleep(STORE_WATCHED).await;
+    }
+}
+
+/// Closed accounts leave their rooms, also those that a crash has kept from it.
+async fn leave_rooms_of_closed_accounts(services: Arc<Services>) {
+    loop {
+        if let Err(error) = leave_rooms_of_next(&services).await {
+            tracing::warn!(%error, "a closed account could not leave its rooms");
+            services.clock.sleep(RETRY).await;
+        }
+    }
+}
+
+async fn leave_rooms_of_next(services: &Services) -> Result<(), UsersError> {
+    let queue = &services.users.deactivations;
+    let (user, _) = queue.next().await?;
+    let user_id = services.store.user_id(user).await?;
+    services.rooms.leave_all(user, &user_id).await?;
+    queue.done(user).await
+}
