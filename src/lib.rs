@@ -1,17 +1,45 @@
-//! Homeroom.
-pub mod notify;
-pub mod store;
-pub mod event;
+//! Homeroom, a Matrix homeserver for schools: one binary, one data folder.
+//!
+//! Bottom to top; a module imports only what stands above it in this list, and what shares a line is independent of
+//! each other. A test holds it. `docs/architecture.md` is the map with the reasons.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`clock`], [`ids`], [`secret`], [`notify`] | the only wall clock; random ids; secrets that never print; wake-ups |
+//! | [`config`], [`event`] | what can be set; events as pure values |
+//! | [`store`] | the only user of RocksDB |
+//! | [`users`], [`media`] | people and their devices; uploads |
+//! | [`rooms`] | everything that makes, accepts, stores and shows events |
+//! | [`sync`] | what changed for somebody since they last asked |
+//! | [`http`] | what every request passes |
+//! | [`api`] | handlers: parse, one service call, reply |
+//! | [`routes`] | the whole route table |
+//! | [`app`] | builds everything in the order of this list, starts the tasks, shuts down |
+//! | [`cli`] | the commands |
+
 pub mod clock;
-pub mod config;
 pub mod ids;
+pub mod notify;
 pub mod secret;
-pub mod http;
-pub mod cli;
-pub mod rooms;
+
+pub mod config;
+pub mod event;
+
+pub mod store;
+
 pub mod media;
 pub mod users;
-pub mod api;
-pub mod routes;
-pub mod app;
+
+pub mod rooms;
+
 pub mod sync;
+
+pub mod http;
+
+pub mod api;
+
+pub mod routes;
+
+pub mod app;
+
+pub mod cli;

@@ -11,7 +11,9 @@ use crate::config::{LogFormat, Logging};
 /// # Errors
 /// A sentence for the administrator, if the filter is not valid or logging was started before.
 pub(super) fn start(logging: &Logging) -> Result<(), String> {
-    let filter = EnvFilter::try_new(logging.level.as_str())
+    // Its authorisation rules say "allowed" for every event at this level; who wants to hear it names it.
+    let quiet = format!("ruma_state_res=warn,{}", logging.level.as_str());
+    let filter = EnvFilter::try_new(quiet)
         .map_err(|error| format!("logging.level is not a valid filter: {error}"))?;
     let lines = layer(logging.format, io::stderr, io::stderr().is_terminal());
     tracing_subscriber::registry()

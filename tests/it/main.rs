@@ -1,0 +1,11 @@
+//! Tests through the public interface: one binary, so that RocksDB is linked once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod crash;
+mod harness;
+mod history;
+mod media;
+mod rooms;
+mod routes;
+mod smoke;
+mod tidy;
