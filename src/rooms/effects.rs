@@ -125,9 +125,11 @@ impl Effects {
         self.related.push(parent_number);
         let room_number = room.number;
         if rel_type == "m.thread" {
-            let listed = parts.store.get(&THREAD_ORDER, &(room_number, parent_number)).await?;
+            let place = room.thread_place(&parts.store, parent_number).await?;
+            let held = place.clone();
+            batch.on_publish(move |_| drop(held));
             rows.push(Box::new(move |order, made| {
-                if let Some(old) = listed {
+                if let Some(old) = place.lock().replace(order) {
                     made.delete(&THREADS, &(room_number, old));
                 }
                 made.put(&THREADS, &(room_number, order), &parent_number);

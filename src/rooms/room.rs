@@ -4,9 +4,9 @@
 //! which the committer replaces once everything in it is durable. Neither waits for the other.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -23,8 +23,16 @@ use crate::{
         PowerLevels,
         content::{Create, JoinRules},
     },
-    store::{Batch, Event, EventNo, Position, RoomNo, Store, StoreError, UserNo, state_tree::StateRoot},
+    store::{
+        Batch, Event, EventNo, Position, RoomNo, Store, StoreError, UserNo, schema::rooms::THREAD_ORDER, state_tree::StateRoot,
+    },
 };
+
+/// The order a thread is listed under, the newest reply handed to the committer included.
+pub(super) type ThreadPlace = Arc<Mutex<Option<i64>>>;
+
+/// Places kept before the forgotten ones are swept out.
+const THREAD_PLACES_SWEEP: usize = 64;
 
 /// Events kept as the newest ones of a room.
 pub(super) const TAIL_MAX: usize = 40;
@@ -46,6 +54,8 @@ pub struct Room {
     tail: Mutex<Tail>,
     /// Users whose newest membership may not be in the tables yet.
     members_in_flight: Mutex<HashSet<UserNo>>,
+    /// Threads with replies that may not be in the tables yet, as long as a batch with one holds the place.
+    threads_in_flight: Mutex<HashMap<EventNo, Weak<Mutex<Option<i64>>>>>,
 }
 
 /// The newest events of a room's timeline.
@@ -96,6 +106,7 @@ impl Room {
             receipts: AtomicU64::new(0),
             tail: Mutex::default(),
             members_in_flight: Mutex::default(),
+            threads_in_flight: Mutex::default(),
         }
     }
 
@@ -160,6 +171,22 @@ impl Room {
     /// A membership is about to be handed over. The caller holds the room's lock.
     pub(super) fn member_in_flight(&self, user: UserNo) {
         self.members_in_flight.lock().insert(user);
+    }
+
+    /// Where a thread is listed, for a writer that adds a reply: its row replaces the one at that place when the
+    /// committer makes it, and the place is held until the reply is durable. The caller holds the room's lock.
+    pub(super) async fn thread_place(&self, store: &Store, root: EventNo) -> Result<ThreadPlace, StoreError> {
+        if let Some(place) = self.threads_in_flight.lock().get(&root).and_then(Weak::upgrade) {
+            return Ok(place);
+        }
+        // Nobody holds it: all earlier replies are durable or given up.
+        let place = Arc::new(Mutex::new(store.get(&THREAD_ORDER, &(self.number, root)).await?));
+        let mut threads = self.threads_in_flight.lock();
+        if threads.len() >= THREAD_PLACES_SWEEP {
+            threads.retain(|_, place| place.strong_count() > 0);
+        }
+        threads.insert(root, Arc::downgrade(&place));
+        Ok(place)
     }
 
     /// Called by the committer: these events are durable, and so is the view.
