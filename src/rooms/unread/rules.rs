@@ -24,7 +24,7 @@ const GUESSING: [&str; 3] = [".m.rule.contains_display_name", ".m.rule.roomnotif
 
 /// What the rules say of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// It counts as a notification.
     pub notify: bool,
     /// It also counts as a highlight.
