@@ -69,15 +69,15 @@ impl Rooms {
     /// asked again, with [`MemberQuery::wants`], once they are read.
     pub async fn members(&self, reader: &Reader, query: &MemberQuery) -> Result<Vec<EventNo>, RoomsError> {
         let room = reader.room.number;
-        let root = match query.at {
+        let state = match query.at {
             Some(at) => self.state_at(reader, at).await?,
             None => reader.state().await?,
         };
-        if root == reader.room.view().state {
+        if state == reader.room.view().state {
             let rows = self.store().prefix(&MEMBERS, &room, Order::Ascending, LIST_MAX).await?;
             return Ok(rows.iter().filter(|(_, m)| query.wants_record(m.membership)).map(|(_, m)| m.event).collect());
         }
-        Ok(self.pairs(root, |kind| *kind == StateEventType::RoomMember).await?)
+        Ok(self.pairs(state, |kind| *kind == StateEventType::RoomMember).await?)
     }
 
     /// Everyone who has joined, by their member events.
@@ -108,28 +108,28 @@ impl Rooms {
     }
 
     /// A state without its members.
-    pub async fn state_without_members(&self, room: RoomNo, root: StateRoot) -> Result<Vec<Arc<Event>>, StoreError> {
-        self.state_of(room, root, |kind| *kind != StateEventType::RoomMember).await
+    pub async fn state_without_members(&self, room: RoomNo, state: StateRoot) -> Result<Vec<Arc<Event>>, StoreError> {
+        self.state_of(room, state, |kind| *kind != StateEventType::RoomMember).await
     }
 
     /// The events of a state whose types are wanted.
     pub(super) async fn state_of(
         &self,
         room: RoomNo,
-        root: StateRoot,
+        state: StateRoot,
         wanted: impl Fn(&StateEventType) -> bool,
     ) -> Result<Vec<Arc<Event>>, StoreError> {
-        let numbers = self.pairs(root, wanted).await?;
+        let numbers = self.pairs(state, wanted).await?;
         self.events().require_many(room, &numbers).await
     }
 
     async fn pairs(
         &self,
-        root: StateRoot,
+        state: StateRoot,
         wanted: impl Fn(&StateEventType) -> bool,
     ) -> Result<Vec<EventNo>, StoreError> {
         let mut numbers = Vec::new();
-        for (key, event) in self.tree().entries(root).await? {
+        for (key, event) in self.tree().entries(state).await? {
             let (kind, _) = self.store().state_key_pair(key).await?;
             if wanted(&kind) {
                 numbers.push(event);

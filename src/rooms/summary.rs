@@ -145,12 +145,12 @@ impl Rooms {
     /// [`RoomsError::Forbidden`] when there is no such room or the user may not know of it.
     pub async fn hierarchy(
         &self,
-        root: &RoomId,
+        space: &RoomId,
         user: UserNo,
         query: HierarchyQuery,
     ) -> Result<(Vec<Summary>, bool), RoomsError> {
         let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
-        let (mut stack, mut seen) = (vec![(root.to_owned(), 0)], HashSet::new());
+        let (mut stack, mut seen) = (vec![(space.to_owned(), 0)], HashSet::new());
         let (mut rooms, mut passed, mut looked_at) = (Vec::new(), 0, 0);
         while let Some((id, depth)) = stack.pop() {
             if !seen.insert(id.clone()) {

@@ -64,11 +64,11 @@ impl Rooms {
 
     /// Counts the replies. What was counted before is kept; a redaction takes a row away, which shows in the number of
     /// rows, and then everything is counted again.
-    async fn counted(&self, room: RoomNo, root: EventNo, horizon: i64) -> Result<(Arc<Counted>, usize), StoreError> {
-        let part = (room, root, "m.thread".to_owned());
+    async fn counted(&self, room: RoomNo, parent: EventNo, horizon: i64) -> Result<(Arc<Counted>, usize), StoreError> {
+        let part = (room, parent, "m.thread".to_owned());
         let rows = self.store().prefix(&RELATIONS, &part, Order::Ascending, REPLIES_MAX).await?;
         let before_horizon = rows.partition_point(|((.., order), _)| *order <= horizon);
-        let known = self.thread_counts.get(&(room, root)).unwrap_or_default();
+        let known = self.thread_counts.get(&(room, parent)).unwrap_or_default();
         let old = rows.partition_point(|((.., order), _)| *order <= known.upto);
         if old == known.replies && old == rows.len() {
             return Ok((known, before_horizon));
@@ -80,7 +80,7 @@ impl Rooms {
         }
         let upto = rows.last().map_or(0, |((.., order), _)| *order);
         let counted = Arc::new(Counted { replies: rows.len(), upto, senders });
-        self.thread_counts.insert((room, root), counted.clone());
+        self.thread_counts.insert((room, parent), counted.clone());
         Ok((counted, before_horizon))
     }
 
@@ -99,12 +99,12 @@ impl Rooms {
         loop {
             let rows = self.store().range(&THREADS, &(room, i64::MIN), &(room, upto), Order::Descending, STEP).await?;
             let more = rows.len() == STEP;
-            for ((_, order), root) in rows {
+            for ((_, order), parent) in rows {
                 upto = order;
                 looked_at += 1;
-                let root = self.events().require(room, root).await?;
-                if self.lists(reader, &root, include).await? {
-                    roots.push(root);
+                let parent = self.events().require(room, parent).await?;
+                if self.lists(reader, &parent, include).await? {
+                    roots.push(parent);
                     if roots.len() == limit {
                         return Ok(ThreadsPage { roots, next: Some(upto) });
                     }
