@@ -54,6 +54,9 @@ pub enum RoomsError {
     /// There is no such person on this server, or their account is closed.
     #[error("no such user")]
     NoUser,
+    /// The content is not JSON at all (`M_NOT_JSON`).
+    #[error("{0}")]
+    NotJson(String),
     /// The content is not what an event can hold (`M_BAD_JSON`).
     #[error("{0}")]
     BadJson(String),
@@ -88,6 +91,9 @@ impl From<BuildError> for RoomsError {
 
 impl From<JsonError> for RoomsError {
     fn from(error: JsonError) -> Self {
-        Self::BadJson(error.to_string())
+        match error {
+            JsonError::Syntax(_) => Self::NotJson(error.to_string()),
+            _ => Self::BadJson(error.to_string()),
+        }
     }
 }

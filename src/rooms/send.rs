@@ -100,6 +100,7 @@ impl Rooms {
             self.check_redaction(&writer, &new.sender, target).await?;
         }
         let event = writer.append(new).await?;
+        self.claim_annotation(&event, writer.batch())?;
         self.remember(key, &event.pdu.event_id, writer.batch());
         writer.commit().await?;
         Ok(event.pdu.event_id.clone())

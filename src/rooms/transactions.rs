@@ -3,15 +3,22 @@
 //! Spec v1.19, Client-Server API "Transaction identifiers": a transaction is a device and a path. Requests whose event
 //! is not durable yet are held in memory, all others in the table; sweeping it is the business of a background task.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use ruma::{EventId, OwnedEventId};
 
 use super::{Actor, Room, Rooms, RoomsError, writer};
-use crate::store::{
-    Batch, Order, StoreError, UserNo,
-    schema::rooms::{TRANSACTIONS, TransactionRecord},
+use crate::{
+    event::content::RelatesTo,
+    store::{
+        Batch, Event, Order, StoreError, UserNo,
+        schema::rooms::{TRANSACTIONS, TransactionRecord},
+    },
 };
 
 /// How long a transaction is remembered. Clients give up repeating a request long before.
@@ -71,6 +78,22 @@ impl Rooms {
         self.writes.in_flight.0.lock().insert(key.clone(), event.to_owned());
         let guard = InFlightGuard { in_flight: self.writes.in_flight.clone(), key };
         batch.on_publish(move |_| drop(guard));
+    }
+
+    /// Refuses a reaction while an equal one is not durable yet; of durable ones the table knows. The caller holds the
+    /// room's lock and has appended `event` to `batch`'s writer.
+    pub(super) fn claim_annotation(&self, event: &Event, batch: &mut Batch) -> Result<(), RoomsError> {
+        let Some(relates) = RelatesTo::read(&event.pdu.content) else { return Ok(()) };
+        let (Some(("m.annotation", parent)), Some(key)) = (relates.relation(), &relates.key) else { return Ok(()) };
+        let path = format!("{}\0annotation\0{parent}\0{}\0{key}", event.room.0, event.pdu.kind);
+        let key = (event.header.sender, String::new(), path);
+        match self.writes.in_flight.0.lock().entry(key.clone()) {
+            Entry::Occupied(_) => return Err(RoomsError::DuplicateAnnotation),
+            Entry::Vacant(place) => place.insert(event.pdu.event_id.clone()),
+        };
+        let guard = InFlightGuard { in_flight: self.writes.in_flight.clone(), key };
+        batch.on_publish(move |_| drop(guard));
+        Ok(())
     }
 
     /// Deletes transactions that are old enough, and says how many.

@@ -14,13 +14,13 @@ use super::{Actor, NewEvent, Room, Rooms, RoomsError, Writer, membership::Member
 use crate::{
     event::{Content, content, room_version},
     store::{
-        Order,
+        Order, RoomNo,
         schema::rooms::{MEMBERS, Membership, PUBLISHED},
     },
 };
 
 /// State that the new room takes over, in the order in which it is set there.
-const COPIED: [StateEventType; 8] = [
+const COPIED: [StateEventType; 9] = [
     StateEventType::RoomJoinRules,
     StateEventType::RoomHistoryVisibility,
     StateEventType::RoomGuestAccess,
@@ -29,6 +29,7 @@ const COPIED: [StateEventType; 8] = [
     StateEventType::RoomName,
     StateEventType::RoomAvatar,
     StateEventType::RoomTopic,
+    StateEventType::RoomCanonicalAlias,
 ];
 /// Most bans, and most rooms of a space, that are taken over.
 const LIST_MAX: usize = 1000;
@@ -68,14 +69,14 @@ impl Rooms {
         let creation = Creation { creator: actor.user_id, invites: &[], is_direct: false };
         self.parts.policy.creation(&creation).check()?;
 
-        let mut new = self.successor(&old, actor, &request, &rules).await?;
+        let new = self.successor(&old, actor, &request, &rules).await?;
         let successor = new.room().clone();
         let tombstone = json!({ "body": "This room has been replaced", "replacement_room": successor.id });
         let tombstone = Content::from_serialize(&tombstone)?;
         let tombstone = NewEvent::state(actor.user_id, StateEventType::RoomTombstone, "", tombstone);
         self.propose(&room.id, &tombstone)?;
         old.append(tombstone).await?;
-        self.move_names(&mut old, &mut new, actor.user_id).await?;
+        self.move_names(&mut old, successor.number, actor.user_id).await?;
         power::quieten(&mut old, actor.user_id).await?;
         new.commit().await?;
         old.commit().await?;
@@ -155,23 +156,20 @@ impl Rooms {
     }
 
     /// Aliases and the place in the directory go over to the new room, together with the tombstone.
-    async fn move_names(&self, old: &mut Writer, new: &mut Writer, user: &UserId) -> Result<(), RoomsError> {
-        let (from, to) = (old.room().number, new.room().number);
+    async fn move_names(&self, old: &mut Writer, to: RoomNo, user: &UserId) -> Result<(), RoomsError> {
+        let from = old.room().number;
         self.move_aliases(from, to, old.batch()).await?;
         if self.parts.store.get(&PUBLISHED, &from).await?.is_some() {
             old.batch().delete(&PUBLISHED, &from);
             old.batch().put(&PUBLISHED, &to, &());
         }
         let kind = StateEventType::RoomCanonicalAlias;
-        let Some(announced) = old.state_event(&kind, "").await? else { return Ok(()) };
-        let Ok(content) = Content::parse(announced.pdu.content.get().as_bytes()) else { return Ok(()) };
-        if content.as_str() == "{}" {
+        if old.state_event(&kind, "").await?.is_none() {
             return Ok(());
         }
-        match old.append(NewEvent::state(user, kind.clone(), "", Content::empty())).await {
-            Ok(_) => set(new, user, kind, "", content).await,
+        match old.append(NewEvent::state(user, kind, "", Content::empty())).await {
             // Who may not rename the old room leaves the announcement there.
-            Err(RoomsError::Forbidden(_)) => Ok(()),
+            Ok(_) | Err(RoomsError::Forbidden(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -28,6 +28,7 @@ impl From<RoomsError> for ApiError {
             RoomsError::Policy { message, reason } => Self::forbidden(message).with_reason(&reason),
             RoomsError::TooLarge(_) => Self::too_large(text),
             RoomsError::Invalid(message) => Self::invalid_param(message),
+            RoomsError::NotJson(message) => Self::not_json(message),
             RoomsError::BadJson(message) => Self::bad_json(message),
             RoomsError::BadAlias(message) => Self::bad_alias(message),
             RoomsError::BadState(message) => Self::bad_state(message),

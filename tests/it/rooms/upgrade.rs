@@ -1,0 +1,105 @@
+//! Rooms that replace others.
+
+use serde_json::{Value, json};
+
+use super::{membership, post, state, timeline};
+use crate::harness::{Client, Server, escape};
+
+async fn upgrade(client: &Client, room: &str, body: Value) -> String {
+    post(client, room, "upgrade", body).await.ok()["replacement_room"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_new_room_takes_over_what_the_old_one_was() {
+    let server = Server::start().await;
+    let (anna, ben, cleo) =
+        (server.register("anna").await, server.register("ben").await, server.register("cleo").await);
+    let old = anna
+        .create_room(json!({
+            "room_version": "10", "preset": "public_chat", "visibility": "public", "room_alias_name": "class",
+            "name": "7b", "topic": "All of us", "creation_content": { "type": "m.space" },
+            "initial_state": [
+                { "type": "m.room.encryption", "content": { "algorithm": "m.megolm.v1.aes-sha2" } },
+                { "type": "m.space.child", "state_key": "!x:school.example", "content": { "via": ["school.example"] } },
+                { "type": "org.example.left_behind", "content": {} },
+            ],
+        }))
+        .await;
+    ben.join(&old).await.ok();
+    post(&anna, &old, "ban", json!({ "user_id": cleo.user_id, "reason": "r" })).await.ok();
+    post(&ben, &old, "upgrade", json!({ "new_version": "12" })).await.refused(403, "M_FORBIDDEN");
+    post(&anna, &old, "upgrade", json!({ "new_version": "99" })).await.refused(400, "M_UNSUPPORTED_ROOM_VERSION");
+    let before = timeline(&anna, &old).await.last().unwrap()["event_id"].clone();
+
+    let new = upgrade(&anna, &old, json!({ "new_version": "12" })).await;
+    let create = state(&anna, &new, "m.room.create", "").await;
+    let predecessor = json!({ "room_id": old, "event_id": before });
+    assert_eq!(create, json!({ "room_version": "12", "type": "m.space", "predecessor": predecessor }));
+    assert_eq!(state(&anna, &old, "m.room.tombstone", "").await["replacement_room"], new.as_str());
+    for kind in ["m.room.name", "m.room.topic", "m.room.encryption", "m.room.join_rules", "m.room.guest_access"] {
+        assert_eq!(state(&anna, &new, kind, "").await, state(&anna, &old, kind, "").await, "{kind}");
+    }
+    assert_eq!(state(&anna, &new, "m.space.child", "!x:school.example").await["via"], json!(["school.example"]));
+    anna.room(&new, "state/org.example.left_behind/").await.refused(404, "M_NOT_FOUND");
+    assert_eq!(membership(&anna, &new, &cleo.user_id).await, "ban");
+    cleo.join(&new).await.refused(403, "M_FORBIDDEN");
+
+    let alias = anna.get("/_matrix/client/v3/directory/room/%23class%3Aschool.example").await.ok();
+    assert_eq!(alias["room_id"], new.as_str());
+    assert_eq!(state(&anna, &new, "m.room.canonical_alias", "").await["alias"], "#class:school.example");
+    assert_eq!(state(&anna, &old, "m.room.canonical_alias", "").await, json!({}));
+    let listed = anna.get("/_matrix/client/v3/publicRooms").await.ok();
+    assert_eq!(listed["chunk"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["chunk"][0]["room_id"], new.as_str());
+
+    let text = json!({ "msgtype": "m.text", "body": "too late" });
+    let path = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/x", escape(&old));
+    ben.put(&path, text).await.refused(403, "M_FORBIDDEN");
+    ben.join(&new).await.ok();
+    ben.send(&new, "here we are").await;
+}
+
+#[tokio::test]
+async fn power_is_what_the_versions_make_of_it() {
+    let server = Server::start().await;
+    let (anna, ben, cleo) =
+        (server.register("anna").await, server.register("ben").await, server.register("cleo").await);
+    let room = async |version: &str, users: Value| {
+        let room = anna.create_room(json!({ "room_version": version, "preset": "public_chat" })).await;
+        for pupil in [&ben, &cleo] {
+            pupil.join(&room).await.ok();
+        }
+        anna.set_state(&room, "m.room.power_levels", "", json!({ "users": users })).await.ok();
+        room
+    };
+    let (a, b, c) = (anna.user_id.as_str(), ben.user_id.as_str(), cleo.user_id.as_str());
+
+    // From 11 to 12: who upgrades becomes the creator, and is no longer listed.
+    let old = room("11", json!({ a: 100, b: 100, c: 50 })).await;
+    let new = upgrade(&ben, &old, json!({ "new_version": "12" })).await;
+    let levels = state(&ben, &new, "m.room.power_levels", "").await;
+    assert_eq!(levels["users"], json!({ a: 100, c: 50 }));
+    assert_eq!(levels["events"]["m.room.tombstone"], 150);
+    assert!(state(&ben, &new, "m.room.create", "").await["additional_creators"].is_null());
+
+    // From 12 to 12 with another creator.
+    let old = room("12", json!({ b: 150, c: 50 })).await;
+    let new = upgrade(&ben, &old, json!({ "new_version": "12", "additional_creators": [c] })).await;
+    assert_eq!(state(&ben, &new, "m.room.create", "").await["additional_creators"], json!([c]));
+    assert_eq!(state(&ben, &new, "m.room.power_levels", "").await["users"], json!({}));
+
+    // Back to 11: the infinite power becomes the highest usual one.
+    let old = room("12", json!({ b: 50 })).await;
+    let new = upgrade(&anna, &old, json!({ "new_version": "11" })).await;
+    assert_eq!(state(&anna, &new, "m.room.power_levels", "").await["users"], json!({ a: 100, b: 50 }));
+
+    // Who upgrades with less than full power has no more in the new room than in the old one.
+    let old = room("10", json!({ a: 100, b: 50 })).await;
+    let mut levels = state(&anna, &old, "m.room.power_levels", "").await;
+    levels["events"] = json!({ "m.room.tombstone": 50, "m.room.name": 100 });
+    anna.set_state(&old, "m.room.power_levels", "", levels.clone()).await.ok();
+    anna.set_state(&old, "m.room.name", "", json!({ "name": "N" })).await.ok();
+    let new = upgrade(&ben, &old, json!({ "new_version": "10" })).await;
+    assert_eq!(state(&ben, &new, "m.room.name", "").await["name"], "N");
+    assert_eq!(state(&ben, &new, "m.room.power_levels", "").await, levels);
+}
