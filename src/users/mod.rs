@@ -54,7 +54,7 @@ pub use self::{
     accounts::Accounts,
     admin_socket::AdminSocket,
     deactivation::Deactivations,
-    device_lists::DeviceLists,
+    device_lists::{DEVICE_LISTS_WATCHER, DeviceLists},
     devices::{DeviceInfo, Devices, NewDevice},
     error::UsersError,
     facade::Users,
@@ -72,5 +72,5 @@ pub use self::{
     sessions::{Authenticated, Refreshed, Session, Sessions},
     shared_secret::{SharedSecret, SharedSecretRequest, to_hex},
     to_device::ToDevice,
-    uia::{AuthDict, Flows, Operation, Outcome, PASSWORD_FLOWS, Stage, Uia},
+    uia::{AuthDict, Flows, Identifier, Operation, Outcome, PASSWORD_FLOWS, Stage, Uia},
 };

@@ -1,4 +1,4 @@
-//! OpenID tokens: what somebody shows to a third party to prove who they are (specification v1.19, "OpenID").
+//! `OpenID` tokens: what somebody shows to a third party to prove who they are (specification v1.19, section "`OpenID`").
 //!
 //! They are valid for an hour and kept in memory only: after a restart, clients ask for a new one.
 
@@ -19,7 +19,7 @@ pub const OPENID_LIFETIME: Duration = Duration::from_hours(1);
 /// Tokens at once; old ones make room.
 const TOKENS_MAX: usize = 10_000;
 
-/// Gives out and checks OpenID tokens. Cheap to clone.
+/// Gives out and checks `OpenID` tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct OpenId {
     tokens: Arc<Cache<[u8; 32], (OwnedUserId, Duration)>>,

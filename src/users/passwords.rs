@@ -89,14 +89,14 @@ impl Passwords {
         if password.expose().len() > PASSWORD_BYTES_MAX {
             return Ok(false);
         }
-        self.run(move |argon| match &hash_of_account {
-            Some(stored) => phc::PasswordHash::new(&stored.0)
-                .is_ok_and(|parsed| argon.verify_password(password.expose().as_bytes(), &parsed).is_ok()),
-            None => {
+        self.run(move |argon| {
+            let Some(stored) = hash_of_account else {
                 // Only the work counts.
                 drop(hash(argon, &password, &[0; 16]));
-                false
-            }
+                return false;
+            };
+            phc::PasswordHash::new(&stored.0)
+                .is_ok_and(|parsed| argon.verify_password(password.expose().as_bytes(), &parsed).is_ok())
         })
         .await
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use ruma::{
     UserId,
-    push::{Action, InsertPushRuleError, NewPushRule, RemovePushRuleError, RuleKind, RuleNotFoundError, Ruleset},
+    push::{Action, AnyPushRuleRef, InsertPushRuleError, NewPushRule, RemovePushRuleError, RuleKind, RuleNotFoundError, Ruleset},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -120,7 +120,7 @@ impl PushRules {
             return Err(PushRulesError::Invalid("a rule cannot be put before or after itself".to_owned()));
         }
         self.change(user, |rules| {
-            let known = rules.get(kind.clone(), &id).map(|rule| rule.enabled());
+            let known = rules.get(kind.clone(), &id).map(AnyPushRuleRef::enabled);
             // A rule that moves is taken out first, so that positions count the others only.
             if known.is_some() && (after.is_some() || before.is_some()) && !id.starts_with('.') {
                 rules.remove(kind.clone(), &id)?;
@@ -182,7 +182,7 @@ impl PushRules {
         let mut rules = self.read(user).await?;
         change(&mut rules)?;
         let mut batch = Batch::new();
-        self.account_data.stage(&mut batch, user, None, PUSH_RULES, &*content(&rules)?).await?;
+        self.account_data.stage(&mut batch, user, None, PUSH_RULES, &content(&rules)?).await?;
         let rulesets = self.rulesets.clone();
         batch.on_publish(move |_| {
             rulesets.remove(&user);

@@ -261,7 +261,7 @@ impl Uia {
         };
         // Somebody else's password proves nothing about the person who asks.
         if let Some(named) = named
-            && !self.accounts.meant(named).await?.is_some_and(|(_, meant, _)| meant == user)
+            && self.accounts.meant(named).await?.is_none_or(|(_, meant, _)| meant != user)
         {
             return Ok(Attempt::OtherAccount);
         }

@@ -71,7 +71,7 @@ pub async fn register(State(services): State<Arc<Services>>, body: JsonBody) -> 
     };
     let registered = users.register(new, (!wanted.inhibit_login).then(NewDevice::default)).await?;
     if let Some(name) = wanted.displayname {
-        users.profiles.set(registered.user, DISPLAYNAME, &*to_raw_value(&name)?).await?;
+        users.profiles.set(registered.user, DISPLAYNAME, &to_raw_value(&name)?).await?;
     }
     let mut answer = json!({ "user_id": registered.user_id, "home_server": services.config.server.name });
     if let (Some(grant), Some(answer)) = (registered.grant, answer.as_object_mut()) {

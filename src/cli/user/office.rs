@@ -37,7 +37,7 @@ pub(super) enum Office {
     /// On the data folder of a stopped one.
     Stopped {
         /// The services.
-        users: Users,
+        users: Box<Users>,
         /// What they run on.
         runtime: Runtime,
     },
@@ -78,7 +78,7 @@ impl Office {
         let runtime = runtime.map_err(|error| failed(&error))?;
         let notifier = Notifier::start().map_err(|error| failed(&error))?;
         let users = Users::new(&Arc::new(config.clone()), store, Clock::system(), Ids::system(), notifier);
-        Ok(Self::Stopped { users: users.map_err(|error| failed(&error))?, runtime })
+        Ok(Self::Stopped { users: Box::new(users.map_err(|error| failed(&error))?), runtime })
     }
 
     /// Has an order carried out.
