@@ -38,7 +38,7 @@ pub struct Users {
     pub pushers: Pushers,
     /// Filters.
     pub filters: Filters,
-    /// OpenID tokens.
+    /// `OpenID` tokens.
     pub openid: OpenId,
     /// Keys for end-to-end encryption, and backups of them.
     pub keys: Keys,
