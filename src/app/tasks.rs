@@ -24,6 +24,7 @@ pub(super) fn spawn(services: &Arc<Services>, socket: AdminSocket, tasks: &TaskT
     start.task(sweep_limits);
     start.task(watch_store);
     start.task(|services| async move { services.users.housekeeping().await });
+    start.task(|services| async move { services.sync.wake_neighbours().await });
     start.task(|services| services.rooms.clone().keep_transactions_swept());
     start.task(leave_rooms_of_closed_accounts);
     start.task(|services| async move { socket.serve(&services.users).await });

@@ -12,6 +12,7 @@
 //! | `room` | one room's entry: joined, left, invited, knocked |
 //! | `account` | what is not a room: account data, presence, to-device, device lists, key counts |
 //! | `key_changes` | device lists for `GET /keys/changes` |
+//! | `neighbours` | wakes those who must learn of a changed device list |
 //! | `v3` | `GET /sync`: puts the streams together, and waits |
 //!
 //! Every stream answers "what is in (since, now]" where `now` is one position read at the start: rows of later
@@ -23,6 +24,7 @@ mod filter;
 mod json;
 mod key_changes;
 mod lazy;
+mod neighbours;
 mod room;
 mod state;
 mod summary;

@@ -22,6 +22,9 @@ const PAGE: usize = 4_096;
 /// Superseded rows that wait to be deleted; the rest is deleted after the next start.
 const SUPERSEDED_MAX: usize = 100_000;
 
+/// The number under which somebody waits for changes of everybody's lists. It is no user's: minted ones start at 1.
+pub const DEVICE_LISTS_WATCHER: UserNo = UserNo(0);
+
 /// Adds to `batch` that a user's devices or keys have changed, for all who share a room with them.
 pub(super) fn mark_changed(batch: &mut Batch, user: UserNo, notifier: &Notifier) {
     mark(batch, KeyChange { user, seen_by: None }, user, notifier);
@@ -35,7 +38,12 @@ pub(super) fn mark_signed(batch: &mut Batch, user: UserNo, signer: UserNo, notif
 fn mark(batch: &mut Batch, change: KeyChange, concerned: UserNo, notifier: &Notifier) {
     batch.at_position(move |at, rows| rows.put(&KEY_CHANGES, &at, &change));
     let notifier = notifier.clone();
-    batch.on_visible(move || notifier.wake(Concerned::User(concerned.0)));
+    batch.on_visible(move || {
+        notifier.wake(Concerned::User(concerned.0));
+        if change.seen_by.is_none() {
+            notifier.wake(Concerned::User(DEVICE_LISTS_WATCHER.0));
+        }
+    });
 }
 
 /// Knows the last change of each device list. Cheap to clone.

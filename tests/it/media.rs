@@ -1,4 +1,4 @@
-//! The content repository, as the rest of the server uses it.
+//! The content repository, as the rest of the server uses it and over HTTP.
 
 use std::{fs, io::Read as _, path::Path, time::Duration};
 
@@ -9,7 +9,11 @@ use homeroom::{
     media::{Content, Label, Media, MediaError, Method, Wanted},
     store::{Durability, Store, StoreOptions, UserNo},
 };
+use reqwest::{RequestBuilder, Response, StatusCode};
 use ruma::{MxcUri, ServerName, server_name};
+use serde_json::{Value, json};
+
+use crate::harness::{Client, Server};
 
 const ALICE: UserNo = UserNo(1);
 const BOB: UserNo = UserNo(2);
@@ -209,4 +213,134 @@ async fn thumbnails_are_made_once_per_content() {
     let text = server.upload(ALICE, b"no image").await.unwrap();
     assert!(matches!(server.media.thumbnail(here(), &text, wanted, NO_WAIT).await, Err(MediaError::NotAnImage)));
     assert!(server.media.thumbnail(here(), "nothing", wanted, NO_WAIT).await.unwrap().is_none());
+}
+
+/// A request of a signed-in person.
+fn request(server: &Server, client: &Client, method: &str, path: &str) -> RequestBuilder {
+    let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+    reqwest::Client::new().request(method, server.url(path)).bearer_auth(&client.token)
+}
+
+async fn uploaded(server: &Server, client: &Client, kind: &str, name: &str, bytes: &'static [u8]) -> String {
+    let path = format!("/_matrix/media/v3/upload{name}");
+    let response = request(server, client, "POST", &path).header("content-type", kind).body(bytes).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let answer: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    answer["content_uri"].as_str().unwrap().strip_prefix("mxc://").unwrap().to_owned()
+}
+
+async fn get(server: &Server, client: &Client, path: &str) -> Response {
+    request(server, client, "GET", path).send().await.unwrap()
+}
+
+fn header<'a>(response: &'a Response, name: &str) -> &'a str {
+    response.headers().get(name).unwrap_or_else(|| panic!("no {name}")).to_str().unwrap()
+}
+
+#[tokio::test]
+async fn content_is_served_with_safe_headers() {
+    let server = Server::start().await;
+    let anna = Client::register(&server, "anna").await;
+    let v1 = "/_matrix/client/v1/media/download";
+    let png = uploaded(&server, &anna, "image/png", "?filename=name%3Bwith%20%22all%22%20sorts", b"not really").await;
+    let shown = get(&server, &anna, &format!("{v1}/{png}")).await;
+    assert_eq!(header(&shown, "content-type"), "image/png");
+    assert_eq!(header(&shown, "content-disposition"), r#"inline; filename="name;with \"all\" sorts""#);
+    assert!(header(&shown, "content-security-policy").starts_with("sandbox; default-src 'none'"));
+    assert_eq!(header(&shown, "cross-origin-resource-policy"), "cross-origin");
+    assert_eq!(header(&shown, "x-content-type-options"), "nosniff");
+    assert_eq!(header(&shown, "content-length"), "10");
+    assert_eq!(header(&shown, "access-control-allow-origin"), "*");
+    let tag = header(&shown, "etag").to_owned();
+    assert_eq!(shown.bytes().await.unwrap(), "not really");
+
+    let renamed = get(&server, &anna, &format!("{v1}/{png}/%F0%9F%90%94%0A")).await;
+    assert_eq!(header(&renamed, "content-disposition"), "inline; filename*=utf-8''%F0%9F%90%94");
+    let html = uploaded(&server, &anna, "text/html", "", b"<script>alert(1)</script>").await;
+    assert_eq!(header(&get(&server, &anna, &format!("{v1}/{html}")).await, "content-disposition"), "attachment");
+
+    let conditional = request(&server, &anna, "GET", &format!("{v1}/{png}")).header("if-none-match", tag);
+    assert_eq!(conditional.send().await.unwrap().status(), 304);
+    let part = request(&server, &anna, "GET", &format!("{v1}/{png}")).header("range", "bytes=4-5").send().await.unwrap();
+    assert_eq!((part.status(), header(&part, "content-range")), (StatusCode::PARTIAL_CONTENT, "bytes 4-5/10"));
+    assert_eq!(part.bytes().await.unwrap(), "re");
+    let none = request(&server, &anna, "GET", &format!("{v1}/{png}")).header("range", "bytes=10-").send().await.unwrap();
+    assert_eq!((none.status(), header(&none, "content-range")), (StatusCode::RANGE_NOT_SATISFIABLE, "bytes */10"));
+}
+
+#[tokio::test]
+async fn content_needs_a_token_and_a_known_id() {
+    let server = Server::start().await;
+    let anna = Client::register(&server, "anna").await;
+    let file = uploaded(&server, &anna, "text/plain", "", b"secret").await;
+    let stranger = Client::new(&server);
+    for path in ["download", "thumbnail"] {
+        let query = "?width=32&height=32";
+        stranger.get(&format!("/_matrix/client/v1/media/{path}/{file}{query}")).await.refused(401, "M_MISSING_TOKEN");
+        stranger.get(&format!("/_matrix/media/v3/{path}/{file}{query}")).await.refused(404, "M_NOT_FOUND");
+        for unknown in ["school.example/none", "elsewhere.example/none", "school.example/..%2F..%2Fdb"] {
+            anna.get(&format!("/_matrix/client/v1/media/{path}/{unknown}{query}")).await.refused(404, "M_NOT_FOUND");
+        }
+    }
+    let thumbnail = format!("/_matrix/client/v1/media/thumbnail/{file}");
+    anna.get(&format!("{thumbnail}?width=32&height=32")).await.refused(400, "M_UNKNOWN");
+    anna.get(&format!("{thumbnail}?width=0&height=32")).await.refused(400, "M_INVALID_PARAM");
+    anna.get(&format!("{thumbnail}?width=-1&height=32")).await.refused(400, "M_INVALID_PARAM");
+    anna.get(&thumbnail).await.refused(400, "M_MISSING_PARAM");
+    for config in ["/_matrix/client/v1/media/config", "/_matrix/media/v3/config"] {
+        assert_eq!(anna.get(config).await.ok(), json!({ "m.upload.size": 50 << 20 }));
+    }
+}
+
+#[tokio::test]
+async fn too_large_uploads_are_refused_with_and_without_a_length() {
+    let server = Server::with(|config| config.media.upload_bytes_max = config::Size::kib(300)).await;
+    let anna = Client::register(&server, "anna").await;
+    let told = request(&server, &anna, "POST", "/_matrix/media/v3/upload").body(vec![0; 400 << 10]).send().await;
+    // The server may close the connection before the whole body was sent.
+    if let Ok(told) = told {
+        assert_eq!(told.status(), 413);
+    }
+    let head = format!("POST /_matrix/media/v3/upload HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n", anna.token);
+    let mut untold = format!("{head}transfer-encoding: chunked\r\n\r\n").into_bytes();
+    untold.extend_from_slice(format!("{:x}\r\n", 400 << 10).as_bytes());
+    untold.extend(std::iter::repeat_n(b'x', 400 << 10));
+    let answer = raw(&server, &untold).await;
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("M_TOO_LARGE"), "{answer}");
+    // The client goes away in the middle.
+    let mut broken = format!("{head}content-length: 300000\r\n\r\n").into_bytes();
+    broken.extend(std::iter::repeat_n(b'x', 290_000));
+    drop(raw(&server, &broken).await);
+    assert_eq!(files(&server.folder().join("media")), 0);
+}
+
+/// Sends bytes as they are, says that no more come, and reads the answer.
+async fn raw(server: &Server, bytes: &[u8]) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let address = server.url("").replace("http://", "");
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    // The server may have answered and stopped reading.
+    let _ = stream.write_all(bytes).await;
+    let _ = stream.shutdown().await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn an_id_comes_before_its_content_over_http_too() {
+    let server = Server::start().await;
+    let anna = Client::register(&server, "anna").await;
+    let created = anna.post("/_matrix/media/v1/create", json!({})).await.ok();
+    assert!(created["unused_expires_at"].is_u64());
+    let file = created["content_uri"].as_str().unwrap().strip_prefix("mxc://").unwrap().to_owned();
+    anna.get(&format!("/_matrix/media/v3/download/{file}")).await.refused(504, "M_NOT_YET_UPLOADED");
+    let soon = format!("/_matrix/client/v1/media/download/{file}?timeout_ms=0");
+    anna.get(&soon).await.refused(504, "M_NOT_YET_UPLOADED");
+    let path = format!("/_matrix/media/v3/upload/{file}");
+    let put = request(&server, &anna, "PUT", &path).header("content-type", "image/png").body("png").send().await.unwrap();
+    assert_eq!(put.status(), 200);
+    anna.put(&path, json!({})).await.refused(409, "M_CANNOT_OVERWRITE_MEDIA");
+    assert_eq!(get(&server, &anna, &soon).await.bytes().await.unwrap(), "png");
+    anna.put("/_matrix/media/v3/upload/school.example/none", json!({})).await.refused(404, "M_NOT_FOUND");
 }

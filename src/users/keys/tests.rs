@@ -25,7 +25,7 @@ struct Person {
 }
 
 fn key_pair(version: &str) -> Ed25519KeyPair {
-    Ed25519KeyPair::from_der(&Ed25519KeyPair::generate().unwrap(), version.to_owned()).unwrap()
+    Ed25519KeyPair::from_der(&Ed25519KeyPair::generate(), version.to_owned()).unwrap()
 }
 
 fn public(key: &Ed25519KeyPair) -> String {
@@ -34,7 +34,7 @@ fn public(key: &Ed25519KeyPair) -> String {
 
 /// A key whose id is its own public half.
 fn self_named() -> Ed25519KeyPair {
-    let der = Ed25519KeyPair::generate().unwrap();
+    let der = Ed25519KeyPair::generate();
     let name = public(&Ed25519KeyPair::from_der(&der, String::new()).unwrap());
     Ed25519KeyPair::from_der(&der, name).unwrap()
 }
@@ -75,9 +75,10 @@ impl Person {
     /// A cross-signing key as it is uploaded: 0 master, 1 self-signing, 2 user-signing.
     fn cross_key(&self, which: usize) -> Value {
         let name = public(&self.cross[which]);
+        let usage = ["master", "self_signing", "user_signing"][which];
         let key = json!({
             "user_id": self.id,
-            "usage": [["master", "self_signing", "user_signing"][which]],
+            "usage": [usage],
             "keys": { format!("ed25519:{name}"): name },
         });
         if which == 0 { key } else { signed(key, &self.id, &self.cross[0]) }
