@@ -9,261 +9,211 @@ mod table;
 use http::Method;
 use ruma::api::client as api;
 
-use crate::api::client;
+use crate::api::client::{
+    absent, account, account_data, admin_register, aliases, capabilities, context, create_room, devices, directory,
+    event, filter, interactive_auth, key_backup, keys, login, media, members, membership, messages, presence, profile,
+    push_rules, receipts, redact, register, relations, send, session, state, state_write, summary, sync, threads,
+    timestamp, to_device, typing, upgrade, versions, well_known,
+};
 
 pub use table::Table;
 
 /// What clients call.
 pub fn client() -> Table {
-    [server, accounts, people, keys, rooms, events, media, tools]
-        .into_iter()
-        .fold(Table::default(), |table, add| add(table))
+    let groups = [server, accounts, people, keys, rooms, events, media, tools];
+    groups.into_iter().fold(Table::default(), |table, add| add(table))
 }
 
 /// What this server is and can do.
 fn server(table: Table) -> Table {
     table
-        .on::<api::discovery::get_supported_versions::Request, _>(client::versions::get_supported_versions)
-        .on::<api::discovery::get_capabilities::v3::Request, _>(client::capabilities::get_capabilities)
-        .on::<api::discovery::discover_homeserver::Request, _>(client::well_known::discover_homeserver)
-        .on::<api::thirdparty::get_protocols::v3::Request, _>(client::absent::get_protocols)
-        .on::<api::thirdparty::get_protocol::v3::Request, _>(client::absent::get_protocol)
-        .on::<api::voip::get_turn_server_info::v3::Request, _>(client::absent::get_turn_server_info)
-        .on::<api::thirdparty::get_location_for_protocol::v3::Request, _>(client::absent::get_third_party_matches)
-        .on::<api::thirdparty::get_location_for_room_alias::v3::Request, _>(client::absent::get_third_party_matches)
-        .on::<api::thirdparty::get_user_for_protocol::v3::Request, _>(client::absent::get_third_party_matches)
-        .on::<api::thirdparty::get_user_for_user_id::v3::Request, _>(client::absent::get_third_party_matches)
+        .on::<api::discovery::get_supported_versions::Request, _>(versions::get_supported_versions)
+        .on::<api::discovery::get_capabilities::v3::Request, _>(capabilities::get_capabilities)
+        .on::<api::discovery::discover_homeserver::Request, _>(well_known::discover_homeserver)
+        .on::<api::thirdparty::get_protocols::v3::Request, _>(absent::get_protocols)
+        .on::<api::thirdparty::get_protocol::v3::Request, _>(absent::get_protocol)
+        .on::<api::voip::get_turn_server_info::v3::Request, _>(absent::get_turn_server_info)
+        .on::<api::thirdparty::get_location_for_protocol::v3::Request, _>(absent::get_third_party_matches)
+        .on::<api::thirdparty::get_location_for_room_alias::v3::Request, _>(absent::get_third_party_matches)
+        .on::<api::thirdparty::get_user_for_protocol::v3::Request, _>(absent::get_third_party_matches)
+        .on::<api::thirdparty::get_user_for_user_id::v3::Request, _>(absent::get_third_party_matches)
 }
 
 /// Accounts, sessions and devices.
 fn accounts(table: Table) -> Table {
     table
-        .on::<api::account::register::v3::Request, _>(client::register::register)
-        .on::<api::account::get_username_availability::v3::Request, _>(client::register::get_username_availability)
+        .on::<api::account::register::v3::Request, _>(register::register)
+        .on::<api::account::get_username_availability::v3::Request, _>(register::get_username_availability)
         .on::<api::account::check_registration_token_validity::v1::Request, _>(
-            client::register::check_registration_token_validity,
+            register::check_registration_token_validity,
         )
-        .on::<api::session::get_login_types::v3::Request, _>(client::login::get_login_types)
-        .on::<api::session::login::v3::Request, _>(client::login::login)
-        .on::<api::session::refresh_token::v3::Request, _>(client::login::refresh_token)
-        .on::<api::session::logout::v3::Request, _>(client::session::logout)
-        .on::<api::session::logout_all::v3::Request, _>(client::session::logout_all)
-        .on::<api::account::whoami::v3::Request, _>(client::session::whoami)
-        .on::<api::account::request_openid_token::v3::Request, _>(client::session::request_openid_token)
-        .on::<api::account::change_password::v3::Request, _>(client::account::change_password)
-        .on::<api::account::deactivate::v3::Request, _>(client::account::deactivate)
-        .on::<api::account::get_3pids::v3::Request, _>(client::account::get_3pids)
-        .on::<api::uiaa::get_uiaa_fallback_page::v3::Request, _>(client::interactive_auth::get_uiaa_fallback_page)
-        .on::<api::device::get_devices::v3::Request, _>(client::devices::get_devices)
-        .on::<api::device::get_device::v3::Request, _>(client::devices::get_device)
-        .on::<api::device::update_device::v3::Request, _>(client::devices::update_device)
-        .on::<api::device::delete_device::v3::Request, _>(client::devices::delete_device)
-        .on::<api::device::delete_devices::v3::Request, _>(client::devices::delete_devices)
-        .on::<api::account::add_3pid::v3::Request, _>(client::account::refuse_3pid)
-        .on::<api::account::bind_3pid::v3::Request, _>(client::account::refuse_3pid)
-        .on::<api::account::delete_3pid::v3::Request, _>(client::account::refuse_3pid)
-        .on::<api::account::unbind_3pid::v3::Request, _>(client::account::refuse_3pid)
-        .on::<api::account::request_3pid_management_token_via_email::v3::Request, _>(client::account::refuse_3pid_token)
-        .on::<api::account::request_3pid_management_token_via_msisdn::v3::Request, _>(
-            client::account::refuse_3pid_token,
-        )
-        .on::<api::account::request_password_change_token_via_email::v3::Request, _>(client::account::refuse_3pid_token)
-        .on::<api::account::request_password_change_token_via_msisdn::v3::Request, _>(
-            client::account::refuse_3pid_token,
-        )
-        .on::<api::account::request_registration_token_via_email::v3::Request, _>(client::account::refuse_3pid_token)
-        .on::<api::account::request_registration_token_via_msisdn::v3::Request, _>(client::account::refuse_3pid_token)
-        .at(
-            &Method::POST,
-            "/_matrix/client/v3/auth/{auth_type}/fallback/web",
-            client::interactive_auth::post_uiaa_fallback_page,
-        )
-        .at(
-            &Method::POST,
-            "/_matrix/client/r0/auth/{auth_type}/fallback/web",
-            client::interactive_auth::post_uiaa_fallback_page,
-        )
+        .on::<api::session::get_login_types::v3::Request, _>(login::get_login_types)
+        .on::<api::session::login::v3::Request, _>(login::login)
+        .on::<api::session::refresh_token::v3::Request, _>(login::refresh_token)
+        .on::<api::session::logout::v3::Request, _>(session::logout)
+        .on::<api::session::logout_all::v3::Request, _>(session::logout_all)
+        .on::<api::account::whoami::v3::Request, _>(session::whoami)
+        .on::<api::account::request_openid_token::v3::Request, _>(session::request_openid_token)
+        .on::<api::account::change_password::v3::Request, _>(account::change_password)
+        .on::<api::account::deactivate::v3::Request, _>(account::deactivate)
+        .on::<api::account::get_3pids::v3::Request, _>(account::get_3pids)
+        .on::<api::uiaa::get_uiaa_fallback_page::v3::Request, _>(interactive_auth::get_uiaa_fallback_page)
+        .on::<api::device::get_devices::v3::Request, _>(devices::get_devices)
+        .on::<api::device::get_device::v3::Request, _>(devices::get_device)
+        .on::<api::device::update_device::v3::Request, _>(devices::update_device)
+        .on::<api::device::delete_device::v3::Request, _>(devices::delete_device)
+        .on::<api::device::delete_devices::v3::Request, _>(devices::delete_devices)
+        .on::<api::account::add_3pid::v3::Request, _>(account::refuse_3pid)
+        .on::<api::account::bind_3pid::v3::Request, _>(account::refuse_3pid)
+        .on::<api::account::delete_3pid::v3::Request, _>(account::refuse_3pid)
+        .on::<api::account::unbind_3pid::v3::Request, _>(account::refuse_3pid)
+        .on::<api::account::request_3pid_management_token_via_email::v3::Request, _>(account::refuse_3pid_token)
+        .on::<api::account::request_3pid_management_token_via_msisdn::v3::Request, _>(account::refuse_3pid_token)
+        .on::<api::account::request_password_change_token_via_email::v3::Request, _>(account::refuse_3pid_token)
+        .on::<api::account::request_password_change_token_via_msisdn::v3::Request, _>(account::refuse_3pid_token)
+        .on::<api::account::request_registration_token_via_email::v3::Request, _>(account::refuse_3pid_token)
+        .on::<api::account::request_registration_token_via_msisdn::v3::Request, _>(account::refuse_3pid_token)
+        .v3(&Method::POST, "/auth/{auth_type}/fallback/web", interactive_auth::post_uiaa_fallback_page)
 }
 
 /// What belongs to a person.
 fn people(table: Table) -> Table {
     table
-        .on::<api::profile::get_profile::v3::Request, _>(client::profile::get_profile)
-        .on::<api::profile::get_profile_field::v3::Request, _>(client::profile::get_profile_field)
-        .on::<api::profile::set_profile_field::v3::Request, _>(client::profile::set_profile_field)
-        .on::<api::profile::delete_profile_field::v3::Request, _>(client::profile::delete_profile_field)
-        .on::<api::config::get_global_account_data::v3::Request, _>(client::account_data::get_global_account_data)
-        .on::<api::config::set_global_account_data::v3::Request, _>(client::account_data::set_global_account_data)
-        .on::<api::config::get_room_account_data::v3::Request, _>(client::account_data::get_room_account_data)
-        .on::<api::config::set_room_account_data::v3::Request, _>(client::account_data::set_room_account_data)
-        .on::<api::tag::get_tags::v3::Request, _>(client::account_data::get_tags)
-        .on::<api::tag::create_tag::v3::Request, _>(client::account_data::create_tag)
-        .on::<api::tag::delete_tag::v3::Request, _>(client::account_data::delete_tag)
-        .on::<api::filter::create_filter::v3::Request, _>(client::filter::create_filter)
-        .on::<api::filter::get_filter::v3::Request, _>(client::filter::get_filter)
-        .on::<api::push::get_pushrules_all::v3::Request, _>(client::push_rules::get_pushrules_all)
-        .on::<api::push::get_pushrules_global_scope::v3::Request, _>(client::push_rules::get_pushrules_global_scope)
-        .on::<api::push::get_pushrule::v3::Request, _>(client::push_rules::get_pushrule)
-        .on::<api::push::set_pushrule::v3::Request, _>(client::push_rules::set_pushrule)
-        .on::<api::push::delete_pushrule::v3::Request, _>(client::push_rules::delete_pushrule)
-        .on::<api::push::get_pushrule_enabled::v3::Request, _>(client::push_rules::get_pushrule_enabled)
-        .on::<api::push::set_pushrule_enabled::v3::Request, _>(client::push_rules::set_pushrule_enabled)
-        .on::<api::push::get_pushrule_actions::v3::Request, _>(client::push_rules::get_pushrule_actions)
-        .on::<api::push::set_pushrule_actions::v3::Request, _>(client::push_rules::set_pushrule_actions)
-        .on::<api::push::get_pushers::v3::Request, _>(client::push_rules::get_pushers)
-        .on::<api::push::set_pusher::v3::Request, _>(client::push_rules::set_pusher)
-        .on::<api::push::get_notifications::v3::Request, _>(client::push_rules::get_notifications)
-        .on::<api::presence::get_presence::v3::Request, _>(client::presence::get_presence)
-        .on::<api::presence::set_presence::v3::Request, _>(client::presence::set_presence)
-        .at(&Method::GET, "/_matrix/client/v3/pushrules", client::push_rules::get_pushrules_all)
-        .at(&Method::GET, "/_matrix/client/v3/pushrules/global", client::push_rules::get_pushrules_global_scope)
+        .on::<api::profile::get_profile::v3::Request, _>(profile::get_profile)
+        .on::<api::profile::get_profile_field::v3::Request, _>(profile::get_profile_field)
+        .on::<api::profile::set_profile_field::v3::Request, _>(profile::set_profile_field)
+        .on::<api::profile::delete_profile_field::v3::Request, _>(profile::delete_profile_field)
+        .on::<api::config::get_global_account_data::v3::Request, _>(account_data::get_global_account_data)
+        .on::<api::config::set_global_account_data::v3::Request, _>(account_data::set_global_account_data)
+        .on::<api::config::get_room_account_data::v3::Request, _>(account_data::get_room_account_data)
+        .on::<api::config::set_room_account_data::v3::Request, _>(account_data::set_room_account_data)
+        .on::<api::tag::get_tags::v3::Request, _>(account_data::get_tags)
+        .on::<api::tag::create_tag::v3::Request, _>(account_data::create_tag)
+        .on::<api::tag::delete_tag::v3::Request, _>(account_data::delete_tag)
+        .on::<api::filter::create_filter::v3::Request, _>(filter::create_filter)
+        .on::<api::filter::get_filter::v3::Request, _>(filter::get_filter)
+        .on::<api::push::get_pushrules_all::v3::Request, _>(push_rules::get_pushrules_all)
+        .on::<api::push::get_pushrules_global_scope::v3::Request, _>(push_rules::get_pushrules_global_scope)
+        .on::<api::push::get_pushrule::v3::Request, _>(push_rules::get_pushrule)
+        .on::<api::push::set_pushrule::v3::Request, _>(push_rules::set_pushrule)
+        .on::<api::push::delete_pushrule::v3::Request, _>(push_rules::delete_pushrule)
+        .on::<api::push::get_pushrule_enabled::v3::Request, _>(push_rules::get_pushrule_enabled)
+        .on::<api::push::set_pushrule_enabled::v3::Request, _>(push_rules::set_pushrule_enabled)
+        .on::<api::push::get_pushrule_actions::v3::Request, _>(push_rules::get_pushrule_actions)
+        .on::<api::push::set_pushrule_actions::v3::Request, _>(push_rules::set_pushrule_actions)
+        .on::<api::push::get_pushers::v3::Request, _>(push_rules::get_pushers)
+        .on::<api::push::set_pusher::v3::Request, _>(push_rules::set_pusher)
+        .on::<api::push::get_notifications::v3::Request, _>(push_rules::get_notifications)
+        .on::<api::presence::get_presence::v3::Request, _>(presence::get_presence)
+        .on::<api::presence::set_presence::v3::Request, _>(presence::set_presence)
+        .v3(&Method::GET, "/pushrules", push_rules::get_pushrules_all)
+        .v3(&Method::GET, "/pushrules/global", push_rules::get_pushrules_global_scope)
 }
 
 /// End-to-end encryption.
 fn keys(table: Table) -> Table {
     table
-        .on::<api::keys::upload_keys::v3::Request, _>(client::keys::upload_keys)
-        .on::<api::keys::get_keys::v3::Request, _>(client::keys::get_keys)
-        .on::<api::keys::get_key_changes::v3::Request, _>(client::keys::get_key_changes)
-        .on::<api::keys::upload_signing_keys::v3::Request, _>(client::keys::upload_signing_keys)
-        .on::<api::keys::upload_signatures::v3::Request, _>(client::keys::upload_signatures)
-        .on::<api::to_device::send_event_to_device::v3::Request, _>(client::to_device::send_event_to_device)
-        .on::<api::backup::create_backup_version::v3::Request, _>(client::key_backup::create_backup_version)
-        .on::<api::backup::get_latest_backup_info::v3::Request, _>(client::key_backup::get_latest_backup_info)
-        .on::<api::backup::get_backup_info::v3::Request, _>(client::key_backup::get_backup_info)
-        .on::<api::backup::update_backup_version::v3::Request, _>(client::key_backup::update_backup_version)
-        .on::<api::backup::delete_backup_version::v3::Request, _>(client::key_backup::delete_backup_version)
-        .on::<api::backup::add_backup_keys::v3::Request, _>(client::key_backup::add_backup_keys)
-        .on::<api::backup::add_backup_keys_for_room::v3::Request, _>(client::key_backup::add_backup_keys_for_room)
-        .on::<api::backup::add_backup_keys_for_session::v3::Request, _>(client::key_backup::add_backup_keys_for_session)
-        .on::<api::backup::get_backup_keys::v3::Request, _>(client::key_backup::get_backup_keys)
-        .on::<api::backup::get_backup_keys_for_room::v3::Request, _>(client::key_backup::get_backup_keys_for_room)
-        .on::<api::backup::get_backup_keys_for_session::v3::Request, _>(client::key_backup::get_backup_keys_for_session)
-        .on::<api::backup::delete_backup_keys::v3::Request, _>(client::key_backup::delete_backup_keys)
-        .on::<api::backup::delete_backup_keys_for_room::v3::Request, _>(client::key_backup::delete_backup_keys_for_room)
-        .on::<api::backup::delete_backup_keys_for_session::v3::Request, _>(
-            client::key_backup::delete_backup_keys_for_session,
-        )
-        .on::<api::keys::claim_keys::v3::Request, _>(client::keys::claim_keys)
+        .on::<api::keys::upload_keys::v3::Request, _>(keys::upload_keys)
+        .on::<api::keys::get_keys::v3::Request, _>(keys::get_keys)
+        .on::<api::keys::get_key_changes::v3::Request, _>(keys::get_key_changes)
+        .on::<api::keys::upload_signing_keys::v3::Request, _>(keys::upload_signing_keys)
+        .on::<api::keys::upload_signatures::v3::Request, _>(keys::upload_signatures)
+        .on::<api::to_device::send_event_to_device::v3::Request, _>(to_device::send_event_to_device)
+        .on::<api::backup::create_backup_version::v3::Request, _>(key_backup::create_backup_version)
+        .on::<api::backup::get_latest_backup_info::v3::Request, _>(key_backup::get_latest_backup_info)
+        .on::<api::backup::get_backup_info::v3::Request, _>(key_backup::get_backup_info)
+        .on::<api::backup::update_backup_version::v3::Request, _>(key_backup::update_backup_version)
+        .on::<api::backup::delete_backup_version::v3::Request, _>(key_backup::delete_backup_version)
+        .on::<api::backup::add_backup_keys::v3::Request, _>(key_backup::add_backup_keys)
+        .on::<api::backup::add_backup_keys_for_room::v3::Request, _>(key_backup::add_backup_keys_for_room)
+        .on::<api::backup::add_backup_keys_for_session::v3::Request, _>(key_backup::add_backup_keys_for_session)
+        .on::<api::backup::get_backup_keys::v3::Request, _>(key_backup::get_backup_keys)
+        .on::<api::backup::get_backup_keys_for_room::v3::Request, _>(key_backup::get_backup_keys_for_room)
+        .on::<api::backup::get_backup_keys_for_session::v3::Request, _>(key_backup::get_backup_keys_for_session)
+        .on::<api::backup::delete_backup_keys::v3::Request, _>(key_backup::delete_backup_keys)
+        .on::<api::backup::delete_backup_keys_for_room::v3::Request, _>(key_backup::delete_backup_keys_for_room)
+        .on::<api::backup::delete_backup_keys_for_session::v3::Request, _>(key_backup::delete_backup_keys_for_session)
+        .on::<api::keys::claim_keys::v3::Request, _>(keys::claim_keys)
 }
 
 /// Making rooms, entering and leaving them, finding them.
 fn rooms(table: Table) -> Table {
     table
-        .on::<api::alias::create_alias::v3::Request, _>(client::aliases::create_alias)
-        .on::<api::alias::get_alias::v3::Request, _>(client::aliases::get_alias)
-        .on::<api::alias::delete_alias::v3::Request, _>(client::aliases::delete_alias)
-        .on::<api::room::aliases::v3::Request, _>(client::aliases::aliases)
-        .on::<api::room::create_room::v3::Request, _>(client::create_room::create_room)
-        .on::<api::directory::get_public_rooms::v3::Request, _>(client::directory::get_public_rooms)
-        .on::<api::directory::get_public_rooms_filtered::v3::Request, _>(client::directory::get_public_rooms_filtered)
-        .on::<api::directory::get_room_visibility::v3::Request, _>(client::directory::get_room_visibility)
-        .on::<api::directory::set_room_visibility::v3::Request, _>(client::directory::set_room_visibility)
-        .on::<api::membership::join_room_by_id::v3::Request, _>(client::membership::join_room_by_id)
-        .on::<api::membership::join_room_by_id_or_alias::v3::Request, _>(client::membership::join_room_by_id_or_alias)
-        .on::<api::knock::knock_room::v3::Request, _>(client::membership::knock_room)
-        .on::<api::membership::invite_user::v3::Request, _>(client::membership::invite_user)
-        .on::<api::membership::leave_room::v3::Request, _>(client::membership::leave_room)
-        .on::<api::membership::kick_user::v3::Request, _>(client::membership::kick_user)
-        .on::<api::membership::ban_user::v3::Request, _>(client::membership::ban_user)
-        .on::<api::membership::unban_user::v3::Request, _>(client::membership::unban_user)
-        .on::<api::membership::forget_room::v3::Request, _>(client::membership::forget_room)
-        .on::<api::room::get_summary::v1::Request, _>(client::summary::get_summary)
-        .on::<api::space::get_hierarchy::v1::Request, _>(client::summary::get_hierarchy)
-        .on::<api::room::upgrade_room::v3::Request, _>(client::upgrade::upgrade_room)
+        .on::<api::alias::create_alias::v3::Request, _>(aliases::create_alias)
+        .on::<api::alias::get_alias::v3::Request, _>(aliases::get_alias)
+        .on::<api::alias::delete_alias::v3::Request, _>(aliases::delete_alias)
+        .on::<api::room::aliases::v3::Request, _>(aliases::aliases)
+        .on::<api::room::create_room::v3::Request, _>(create_room::create_room)
+        .on::<api::directory::get_public_rooms::v3::Request, _>(directory::get_public_rooms)
+        .on::<api::directory::get_public_rooms_filtered::v3::Request, _>(directory::get_public_rooms_filtered)
+        .on::<api::directory::get_room_visibility::v3::Request, _>(directory::get_room_visibility)
+        .on::<api::directory::set_room_visibility::v3::Request, _>(directory::set_room_visibility)
+        .on::<api::membership::join_room_by_id::v3::Request, _>(membership::join_room_by_id)
+        .on::<api::membership::join_room_by_id_or_alias::v3::Request, _>(membership::join_room_by_id_or_alias)
+        .on::<api::knock::knock_room::v3::Request, _>(membership::knock_room)
+        .on::<api::membership::invite_user::v3::Request, _>(membership::invite_user)
+        .on::<api::membership::leave_room::v3::Request, _>(membership::leave_room)
+        .on::<api::membership::kick_user::v3::Request, _>(membership::kick_user)
+        .on::<api::membership::ban_user::v3::Request, _>(membership::ban_user)
+        .on::<api::membership::unban_user::v3::Request, _>(membership::unban_user)
+        .on::<api::membership::forget_room::v3::Request, _>(membership::forget_room)
+        .on::<api::room::get_summary::v1::Request, _>(summary::get_summary)
+        .on::<api::space::get_hierarchy::v1::Request, _>(summary::get_hierarchy)
+        .on::<api::room::upgrade_room::v3::Request, _>(upgrade::upgrade_room)
 }
 
 /// Sending to rooms, reading them, hearing of them.
 fn events(table: Table) -> Table {
     table
-        .on::<api::message::send_message_event::v3::Request, _>(client::send::send_message_event)
-        .on::<api::redact::redact_event::v3::Request, _>(client::redact::redact_event)
-        .on::<api::state::send_state_event::v3::Request, _>(client::state_write::send_state_event)
-        .on::<api::state::get_state_events::v3::Request, _>(client::state::get_state_events)
-        .on::<api::state::get_state_event_for_key::v3::Request, _>(client::state::get_state_event_for_key)
-        .on::<api::room::get_room_event::v3::Request, _>(client::event::get_room_event)
-        .on::<api::context::get_context::v3::Request, _>(client::context::get_context)
-        .on::<api::message::get_message_events::v3::Request, _>(client::messages::get_message_events)
-        .on::<api::relations::get_relating_events::v1::Request, _>(client::relations::get_relating_events)
+        .on::<api::message::send_message_event::v3::Request, _>(send::send_message_event)
+        .on::<api::redact::redact_event::v3::Request, _>(redact::redact_event)
+        .on::<api::state::send_state_event::v3::Request, _>(state_write::send_state_event)
+        .on::<api::state::get_state_events::v3::Request, _>(state::get_state_events)
+        .on::<api::state::get_state_event_for_key::v3::Request, _>(state::get_state_event_for_key)
+        .on::<api::room::get_room_event::v3::Request, _>(event::get_room_event)
+        .on::<api::context::get_context::v3::Request, _>(context::get_context)
+        .on::<api::message::get_message_events::v3::Request, _>(messages::get_message_events)
+        .on::<api::relations::get_relating_events::v1::Request, _>(relations::get_relating_events)
         .on::<api::relations::get_relating_events_with_rel_type::v1::Request, _>(
-            client::relations::get_relating_events_with_rel_type,
+            relations::get_relating_events_with_rel_type,
         )
         .on::<api::relations::get_relating_events_with_rel_type_and_event_type::v1::Request, _>(
-            client::relations::get_relating_events_with_rel_type_and_event_type,
+            relations::get_relating_events_with_rel_type_and_event_type,
         )
-        .on::<api::threads::get_threads::v1::Request, _>(client::threads::get_threads)
-        .on::<api::room::get_event_by_timestamp::v1::Request, _>(client::timestamp::get_event_by_timestamp)
-        .on::<api::receipt::create_receipt::v3::Request, _>(client::receipts::create_receipt)
-        .on::<api::read_marker::set_read_marker::v3::Request, _>(client::receipts::set_read_marker)
-        .on::<api::typing::create_typing_event::v3::Request, _>(client::typing::create_typing_event)
-        .on::<api::membership::get_member_events::v3::Request, _>(client::members::get_member_events)
-        .on::<api::membership::joined_members::v3::Request, _>(client::members::joined_members)
-        .on::<api::membership::joined_rooms::v3::Request, _>(client::members::joined_rooms)
-        .at(
-            &Method::PUT,
-            "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
-            client::state_write::send_state_event,
-        )
-        .at(
-            &Method::PUT,
-            "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/",
-            client::state_write::send_state_event,
-        )
-        .at(
-            &Method::PUT,
-            "/_matrix/client/r0/rooms/{room_id}/state/{event_type}",
-            client::state_write::send_state_event,
-        )
-        .at(
-            &Method::PUT,
-            "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/",
-            client::state_write::send_state_event,
-        )
-        .at(
-            &Method::GET,
-            "/_matrix/client/v3/rooms/{room_id}/state/{event_type}",
-            client::state::get_state_event_for_key,
-        )
-        .at(
-            &Method::GET,
-            "/_matrix/client/v3/rooms/{room_id}/state/{event_type}/",
-            client::state::get_state_event_for_key,
-        )
-        .at(
-            &Method::GET,
-            "/_matrix/client/r0/rooms/{room_id}/state/{event_type}",
-            client::state::get_state_event_for_key,
-        )
-        .at(
-            &Method::GET,
-            "/_matrix/client/r0/rooms/{room_id}/state/{event_type}/",
-            client::state::get_state_event_for_key,
-        )
-        .on::<api::sync::sync_events::v3::Request, _>(client::sync::sync)
+        .on::<api::threads::get_threads::v1::Request, _>(threads::get_threads)
+        .on::<api::room::get_event_by_timestamp::v1::Request, _>(timestamp::get_event_by_timestamp)
+        .on::<api::receipt::create_receipt::v3::Request, _>(receipts::create_receipt)
+        .on::<api::read_marker::set_read_marker::v3::Request, _>(receipts::set_read_marker)
+        .on::<api::typing::create_typing_event::v3::Request, _>(typing::create_typing_event)
+        .on::<api::membership::get_member_events::v3::Request, _>(members::get_member_events)
+        .on::<api::membership::joined_members::v3::Request, _>(members::joined_members)
+        .on::<api::membership::joined_rooms::v3::Request, _>(members::joined_rooms)
+        .v3(&Method::PUT, "/rooms/{room_id}/state/{event_type}", state_write::send_state_event)
+        .v3(&Method::PUT, "/rooms/{room_id}/state/{event_type}/", state_write::send_state_event)
+        .v3(&Method::GET, "/rooms/{room_id}/state/{event_type}", state::get_state_event_for_key)
+        .v3(&Method::GET, "/rooms/{room_id}/state/{event_type}/", state::get_state_event_for_key)
+        .on::<api::sync::sync_events::v3::Request, _>(sync::sync)
 }
 
 /// Uploads and downloads.
 fn media(table: Table) -> Table {
     table
-        .on::<api::media::create_content::v3::Request, _>(client::media::create_content)
-        .on::<api::media::create_content_async::v3::Request, _>(client::media::create_content_async)
-        .on::<api::media::create_mxc_uri::v1::Request, _>(client::media::create_mxc_uri)
-        .on::<api::authenticated_media::get_media_config::v1::Request, _>(client::media::get_media_config)
-        .on::<api::media::get_media_config::v3::Request, _>(client::media::get_media_config_legacy)
-        .on::<api::authenticated_media::get_content::v1::Request, _>(client::media::get_content)
-        .on::<api::authenticated_media::get_content_as_filename::v1::Request, _>(client::media::get_content_as_filename)
-        .on::<api::authenticated_media::get_content_thumbnail::v1::Request, _>(client::media::get_content_thumbnail)
-        .on::<api::media::get_content::v3::Request, _>(client::media::get_content_legacy)
-        .on::<api::media::get_content_as_filename::v3::Request, _>(client::media::get_content_as_filename_legacy)
-        .on::<api::media::get_content_thumbnail::v3::Request, _>(client::media::get_content_thumbnail_legacy)
+        .on::<api::media::create_content::v3::Request, _>(media::create_content)
+        .on::<api::media::create_content_async::v3::Request, _>(media::create_content_async)
+        .on::<api::media::create_mxc_uri::v1::Request, _>(media::create_mxc_uri)
+        .on::<api::authenticated_media::get_media_config::v1::Request, _>(media::get_media_config)
+        .on::<api::media::get_media_config::v3::Request, _>(media::get_media_config_legacy)
+        .on::<api::authenticated_media::get_content::v1::Request, _>(media::get_content)
+        .on::<api::authenticated_media::get_content_as_filename::v1::Request, _>(media::get_content_as_filename)
+        .on::<api::authenticated_media::get_content_thumbnail::v1::Request, _>(media::get_content_thumbnail)
+        .on::<api::media::get_content::v3::Request, _>(media::get_content_legacy)
+        .on::<api::media::get_content_as_filename::v3::Request, _>(media::get_content_as_filename_legacy)
+        .on::<api::media::get_content_thumbnail::v3::Request, _>(media::get_content_thumbnail_legacy)
 }
 
 /// What an administrator's tools call.
 fn tools(table: Table) -> Table {
     let path = "/_synapse/admin/v1/register";
-    table.at(&Method::GET, path, client::admin_register::get_nonce).at(
-        &Method::POST,
-        path,
-        client::admin_register::register,
-    )
+    let table = table.at(&Method::GET, path, admin_register::get_nonce);
+    table.at(&Method::POST, path, admin_register::register)
 }

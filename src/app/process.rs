@@ -19,6 +19,7 @@ const BLOCKING_END: Duration = Duration::from_millis(200);
 /// # Errors
 /// What keeps it from starting.
 pub fn serve(config: Config) -> Result<(), StartError> {
+    spare_memory();
     let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -29,6 +30,14 @@ pub fn serve(config: Config) -> Result<(), StartError> {
     let served = runtime.block_on(run(config));
     runtime.shutdown_timeout(BLOCKING_END);
     served
+}
+
+/// Refuses pages of 2 MiB: the allocator touches a little of many regions, and each would count whole. An empty server
+/// takes a third less without them.
+fn spare_memory() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay on");
+    }
 }
 
 async fn run(config: Config) -> Result<(), StartError> {

@@ -41,6 +41,14 @@ impl Table {
         self
     }
 
+    /// One path that ruma does not know, below `v3` and its former name `r0`.
+    #[must_use]
+    pub(super) fn v3<T: 'static>(self, method: &Method, rest: &str, handler: impl Handler<T, State>) -> Self {
+        ["v3", "r0"]
+            .iter()
+            .fold(self, |table, version| table.at(method, &format!("/_matrix/client/{version}{rest}"), handler.clone()))
+    }
+
     /// The router, without state and middleware.
     pub fn router(self) -> Router<State> {
         self.router
