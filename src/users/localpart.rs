@@ -34,12 +34,10 @@ pub fn meant_user_id(text: &str, server: &ServerName) -> Option<OwnedUserId> {
     if text.len() > USER_ID_BYTES_MAX {
         return None;
     }
-    let whole = if text.starts_with('@') && text.contains(':') {
-        UserId::parse(text)
-    } else {
-        // Names are lower case; people and their phones' keyboards are not.
-        UserId::parse(format!("@{}:{server}", text.trim_start_matches('@').to_lowercase()))
-    };
+    // Names are lower case here; people and their phones' keyboards are not.
+    let text = text.strip_prefix('@').unwrap_or(text);
+    let (localpart, of) = text.split_once(':').unwrap_or((text, server.as_str()));
+    let whole = UserId::parse(format!("@{}:{of}", localpart.to_lowercase()));
     whole.ok().filter(|id| id.server_name() == server)
 }
 
@@ -67,7 +65,7 @@ mod tests {
     #[test]
     fn a_person_is_meant_by_name_or_id() {
         let server = server_name!("school.example");
-        for text in ["anna", "Anna", "@anna:school.example", "@anna"] {
+        for text in ["anna", "Anna", "@anna:school.example", "@ANNA:school.example", "@anna"] {
             assert_eq!(meant_user_id(text, server).unwrap(), "@anna:school.example");
         }
         for text in ["@anna:other.example", "a\0", ""] {

@@ -13,7 +13,7 @@ use http::{HeaderValue, Uri, header};
 use serde::Deserialize;
 
 use crate::{
-    http::{ApiError, PathArgs, Query, services::Services},
+    http::{ApiError, Class, PathArgs, Query, services::Services},
     secret::Secret,
     users::{AuthDict, Flows, Operation, Outcome, Stage},
 };
@@ -46,6 +46,10 @@ pub(super) async fn confirm(
     body: &[u8],
 ) -> Result<(), ApiError> {
     let auth = if body.is_empty() { None } else { serde_json::from_slice::<WithAuth>(body)?.auth };
+    // Whoever holds a stolen token must not be able to try passwords faster than at the login.
+    if let (Some(user), Some(_)) = (operation.user, auth.as_ref().and_then(|auth| auth.password.as_ref())) {
+        services.limiter.check_user(Class::Login, user)?;
+    }
     match services.users.uia.check(operation, flows, auth).await? {
         Outcome::Passed => Ok(()),
         Outcome::Incomplete(info) => Err(ApiError::uia(*info)),
@@ -83,6 +87,8 @@ pub async fn post_uiaa_fallback_page(
 ) -> Result<Response, ApiError> {
     let stage = awaited(&services, &path, &query)?;
     let fields = fields(&body)?;
+    // Sessions are begun through limited endpoints; this limits what each is good for.
+    services.limiter.check_name(Class::Login, &query.session)?;
     let auth = AuthDict {
         stage: Some(stage.auth_type().as_str().to_owned()),
         password: fields.password,

@@ -40,3 +40,22 @@ async fn guessing_one_password_is_slowed_and_nobody_else_suffers() {
     right.refused(429, "M_LIMIT_EXCEEDED");
     Client::login(&server, "ben").await;
 }
+
+#[tokio::test]
+async fn a_stolen_token_is_no_better_place_to_guess() {
+    let server = Server::with(|config| {
+        config.limits.enabled = true;
+        config.limits.login_per_account = Rate::new(3, 600);
+    })
+    .await;
+    let anna = server.register("anna").await;
+    let ben = server.register("ben").await;
+    let wrong = json!({ "devices": ["X"], "auth": { "type": "m.login.password", "password": "wrong horse" } });
+    let right = json!({ "devices": ["X"], "auth": { "type": "m.login.password", "password": PASSWORD } });
+    let path = "/_matrix/client/v3/delete_devices";
+    for _ in 0..3 {
+        assert_eq!(anna.post(path, wrong.clone()).await.status, 401);
+    }
+    anna.post(path, right.clone()).await.refused(429, "M_LIMIT_EXCEEDED");
+    ben.post(path, right).await.ok();
+}

@@ -33,7 +33,7 @@ async fn people_sign_in_by_name_or_id() {
     let client = server.anonymous();
     let flows = client.get(LOGIN).await.ok();
     assert_eq!(flows, json!({ "flows": [{ "type": "m.login.password" }] }));
-    for name in ["anna", "@anna:school.example", "Anna"] {
+    for name in ["anna", "@anna:school.example", "Anna", "@ANNA:school.example"] {
         let answer = client.post(LOGIN, password_login(name, PASSWORD)).await.ok();
         assert_eq!(answer["user_id"], anna.user_id.as_str());
     }

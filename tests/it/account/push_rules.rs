@@ -52,6 +52,9 @@ async fn rules_are_written_in_every_position() {
     anna.put(&rule("content", ".mine"), body.clone()).await.refused(400, "M_INVALID_PARAM");
     anna.put(&rule("content", "a?after=nowhere"), body.clone()).await.refused(404, "M_NOT_FOUND");
     anna.put(&rule("override", "x"), json!({ "actions": 7 })).await.refused(400, "M_BAD_JSON");
+    // Actions of older versions are kept, without effect.
+    anna.put(&rule("room", "!a:b.example"), json!({ "actions": ["dont_notify"] })).await.ok();
+    assert_eq!(anna.get(&rule("room", "!a:b.example/actions")).await.ok(), json!({ "actions": ["dont_notify"] }));
     // The other devices hear of it.
     let changed = anna.sync(Some(&since)).await;
     let events = changed["account_data"]["events"].as_array().unwrap();
