@@ -296,9 +296,10 @@ impl Inner {
         format!("mxc://{}/{id}", self.server_name).into()
     }
 
+    /// What the account has uploaded, with so many bytes more.
     async fn check_quota(&self, user: UserNo, more: u64) -> Result<u64, MediaError> {
-        let used = self.store.get(&MEDIA_USAGE, &user).await?.unwrap_or_default().saturating_add(more);
-        if used > self.options.user_quota_bytes.bytes() { Err(MediaError::QuotaExceeded) } else { Ok(used) }
+        let total = self.store.get(&MEDIA_USAGE, &user).await?.unwrap_or_default().saturating_add(more);
+        if total > self.options.user_quota_bytes.bytes() { Err(MediaError::QuotaExceeded) } else { Ok(total) }
     }
 
     /// When the user's id without content was made, and when it expires.
@@ -316,7 +317,7 @@ impl Inner {
     /// Makes an upload the content of an id. The caller holds the account's lock.
     async fn keep(&self, received: Received, id: &str, created_ms: u64, mut batch: Batch) -> Result<(), MediaError> {
         let Received { user, label, sha256, size, incoming, _place } = received;
-        let used = self.check_quota(user, size).await?;
+        let total = self.check_quota(user, size).await?;
         let files = self.files.clone();
         // The file first: a row must never name one that is not there. A crash in between leaves an unnamed file.
         blocking(move || files.keep(incoming, &sha256)).await?;
@@ -324,7 +325,7 @@ impl Inner {
         let state = MediaState::Stored(MediaContent { sha256, size, content_type, file_name });
         batch.put(&MEDIA, &id.to_owned(), &MediaRow { uploader: user, created_ms, state });
         batch.put(&MEDIA_BY_HASH, &(sha256, id.to_owned()), &());
-        batch.put(&MEDIA_USAGE, &user, &used);
+        batch.put(&MEDIA_USAGE, &user, &total);
         self.store.commit(batch).await?;
         Ok(())
     }

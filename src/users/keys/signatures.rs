@@ -55,9 +55,9 @@ impl Keys {
         &self,
         user: UserNo,
         user_id: &UserId,
-        signed: Vec<(OwnedUserId, String, String)>,
+        uploads: Vec<(OwnedUserId, String, String)>,
     ) -> Result<Failures, KeysError> {
-        if signed.len() > SIGNED_KEYS_MAX {
+        if uploads.len() > SIGNED_KEYS_MAX {
             return Err(KeysError::TooMany("At most 1,000 keys can be signed at once"));
         }
         let _guard = self.locks.user(user).await;
@@ -65,7 +65,7 @@ impl Keys {
         let mut batch = Batch::new();
         let mut own_changed = false;
         let mut failures = Failures::new();
-        for (owner_id, key_id, text) in signed {
+        for (owner_id, key_id, text) in uploads {
             let owner = if owner_id.server_name() == self.server { self.store.user(&owner_id).await? } else { None };
             let checked = match (owner, KeyObject::parse(&text)) {
                 (Some(owner), Ok(object)) if owner == user => self.check_own(&signer, &key_id, &object).await?,
