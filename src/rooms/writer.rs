@@ -6,12 +6,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use parking_lot::Mutex;
 use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId,
     events::{StateEventType, TimelineEventType, room::history_visibility::HistoryVisibility},
     room_version_rules::RoomVersionRules,
+    uint,
 };
-use parking_lot::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
@@ -19,6 +20,7 @@ use super::{
     effects::Effects,
     registry::content_of,
     room::{Room, RoomView},
+    writes::NewRoomId,
 };
 use crate::{
     event::{
@@ -70,7 +72,15 @@ impl NewEvent {
 
     /// A message event.
     pub fn message(sender: &UserId, kind: TimelineEventType, content: Content) -> Self {
-        Self { kind, state_key: None, content, redacts: None, sender: sender.to_owned(), transaction: None, origin_server_ts: None }
+        Self {
+            kind,
+            state_key: None,
+            content,
+            redacts: None,
+            sender: sender.to_owned(),
+            transaction: None,
+            origin_server_ts: None,
+        }
     }
 }
 
@@ -111,18 +121,25 @@ impl Rooms {
 
     /// Begins a new room with its create event. `content` is without `room_version` and `creator`; they are added as
     /// the version wants them. Nothing exists until the writer commits.
-    pub async fn new_room(&self, sender: &UserId, version: &RoomVersionId, content: &Content) -> Result<Writer, RoomsError> {
+    pub async fn new_room(
+        &self,
+        sender: &UserId,
+        version: &RoomVersionId,
+        content: &Content,
+    ) -> Result<Writer, RoomsError> {
         let rules = room_version::supported(version).ok_or_else(|| RoomsError::UnsupportedVersion(version.clone()))?;
-        let mut content = content.with_string("room_version", version.as_str()).map_err(|e| RoomsError::Invalid(e.to_string()))?;
+        let mut content =
+            content.with_string("room_version", version.as_str()).map_err(|e| RoomsError::Invalid(e.to_string()))?;
         if !rules.authorization.use_room_create_sender {
-            content = content.with_string("creator", sender.as_str()).map_err(|e| RoomsError::Invalid(e.to_string()))?;
+            content =
+                content.with_string("creator", sender.as_str()).map_err(|e| RoomsError::Invalid(e.to_string()))?;
         }
-        let room_id = if rules.authorization.room_create_event_id_as_room_id { None } else { Some(self.new_room_id()?) };
         let event = NewEvent::state(sender, StateEventType::RoomCreate, "", content);
-        let pdu = self.build(event.clone(), room_id, Vec::new(), Vec::new(), 1, &rules)?;
+        let (pdu, taken) = self.create_event(event, &rules).await?;
         auth::check_own(&pdu, &rules, |_, _| None::<Arc<Pdu>>)?;
 
         let mut batch = Batch::new();
+        batch.on_publish(move |_| drop(taken));
         let number = self.parts.store.mint_room(&pdu.room_id, &mut batch).await?;
         let user = self.parts.store.mint_user(sender, &mut batch).await?;
         let pair = self.parts.store.mint_state_key(&StateEventType::RoomCreate, "", &mut batch).await?;
@@ -132,14 +149,49 @@ impl Rooms {
         let create = Arc::new(Event::new(event_number, number, header, pdu)?);
         let placed = Placed::default();
         self.parts.events.add(&create, &mut batch, timeline_row(&create, &placed));
-        let record = RoomRecord { version: version.to_string(), created_ms: self.parts.clock.now_ms(), extremities: None };
+        let record =
+            RoomRecord { version: version.to_string(), created_ms: self.parts.clock.now_ms(), extremities: None };
         batch.put(&ROOMS, &number, &record);
 
         let view = first_view(&create, &rules, state);
-        let room = Arc::new(Room::new(create.pdu.room_id.clone(), number, version.clone(), rules, Arc::new(view.clone())));
+        let room =
+            Arc::new(Room::new(create.pdu.room_id.clone(), number, version.clone(), rules, Arc::new(view.clone())));
         room.load_tail(&[], true);
         let head = room.head.clone().lock_owned().await;
-        Ok(Writer { rooms: self.clone(), room, head, view, batch, added: vec![create], placed, effects: Effects::default(), new: true })
+        Ok(Writer {
+            rooms: self.clone(),
+            room,
+            head,
+            view,
+            batch,
+            added: vec![create],
+            placed,
+            effects: Effects::default(),
+            new: true,
+        })
+    }
+
+    /// Builds a create event for a room that does not exist. In version 12 the room id is the event's hash: what one
+    /// person makes twice in one millisecond would be the same room, so the second says that it came later.
+    async fn create_event(
+        &self,
+        mut event: NewEvent,
+        rules: &RoomVersionRules,
+    ) -> Result<(Pdu, NewRoomId), RoomsError> {
+        let mut at = self.parts.clock.now();
+        loop {
+            event.origin_server_ts = Some(at);
+            let room_id =
+                if rules.authorization.room_create_event_id_as_room_id { None } else { Some(self.new_room_id()?) };
+            let pdu = self.build(event.clone(), room_id, Vec::new(), Vec::new(), 1, rules)?;
+            // In this order: a writer that gives the id up has made the room findable before.
+            if let Some(taken) = self.writes.take_room_id(&pdu.room_id)
+                && self.parts.store.room(&pdu.room_id).await?.is_none()
+            {
+                return Ok((pdu, taken));
+            }
+            at = MilliSecondsSinceUnixEpoch(at.0.saturating_add(uint!(1)));
+        }
     }
 
     fn new_room_id(&self) -> Result<OwnedRoomId, RoomsError> {
@@ -299,7 +351,8 @@ impl Writer {
         let Self { rooms, room, mut head, view, mut batch, added: _, placed, effects, new } = self;
         let view = Arc::new(view);
         let concerned = effects.concerned(&view);
-        let (publishing, published, changed, known) = (room.clone(), view.clone(), effects.changed_users(), rooms.clone());
+        let (publishing, published, changed, known) =
+            (room.clone(), view.clone(), effects.changed_users(), rooms.clone());
         batch.on_publish(move |_| {
             publishing.publish(published, &placed.lock(), &changed);
             known.forget_user_rooms(&changed);

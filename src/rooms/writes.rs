@@ -1,13 +1,13 @@
 //! What writers share besides the rooms: requests under way, locks of names, members to be renamed.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
 
 use parking_lot::Mutex;
-use ruma::RoomAliasId;
+use ruma::{OwnedRoomId, RoomAliasId, RoomId};
 use tokio::sync::{MutexGuard, Semaphore};
 
 use super::{profile::Renaming, transactions::InFlight};
@@ -27,6 +27,20 @@ pub(super) struct Writes {
     /// Bounds how many are at work.
     pub(super) renaming_places: Semaphore,
     aliases: [tokio::sync::Mutex<()>; ALIAS_LOCKS],
+    /// Ids of rooms that are being made. As many as their writers.
+    new_rooms: Arc<Mutex<HashSet<OwnedRoomId>>>,
+}
+
+/// A room id that nobody else may use for a new room.
+pub(super) struct NewRoomId {
+    taken: Arc<Mutex<HashSet<OwnedRoomId>>>,
+    id: OwnedRoomId,
+}
+
+impl Drop for NewRoomId {
+    fn drop(&mut self) {
+        self.taken.lock().remove(&self.id);
+    }
 }
 
 impl Default for Writes {
@@ -36,11 +50,19 @@ impl Default for Writes {
             renaming: Mutex::default(),
             renaming_places: Semaphore::new(RENAMING_MAX),
             aliases: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            new_rooms: Arc::default(),
         }
     }
 }
 
 impl Writes {
+    /// Takes the id of a new room until the answer is dropped, which must be after the commit; `None` when another
+    /// writer has it.
+    pub(super) fn take_room_id(&self, id: &RoomId) -> Option<NewRoomId> {
+        let new = self.new_rooms.lock().insert(id.to_owned());
+        new.then(|| NewRoomId { taken: self.new_rooms.clone(), id: id.to_owned() })
+    }
+
     /// Keeps others from making, moving or removing an alias until the guard is dropped, which must be after the
     /// commit. Some aliases share a lock: never take two.
     pub(super) async fn alias(&self, alias: &RoomAliasId) -> Option<MutexGuard<'_, ()>> {
