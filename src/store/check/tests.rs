@@ -18,7 +18,9 @@ use crate::{
                 ALIASES, AliasRecord, EVENT_IDS, EVENTS, MEMBERS, MemberRecord, Membership, PUBLISHED, RECEIPT_LOG, RECEIPTS, RELATIONS,
                 ROOM_ALIASES, ROOMS, ReceiptRecord, RoomRecord, STATE_NODES, THREAD_ORDER, THREADS, TIMELINE, USER_ROOMS,
             },
-            users::{ACCOUNT_DATA, ACCOUNT_DATA_LOG, AccountDatum, DEVICE_TOKENS, DeviceToken, GLOBAL, TOKENS, Token, TokenKind},
+            keys::{BACKUP_SESSIONS, BackupSession, DEVICE_KEYS, ONE_TIME_KEY_IDS, ONE_TIME_KEYS, OneTimeKeyRow},
+            media::{MEDIA_BY_HASH, MEDIA_USAGE},
+            users::{ACCOUNTS, Account, Device, DEVICES, ACCOUNT_DATA, ACCOUNT_DATA_LOG, AccountDatum, DEVICE_TOKENS, DeviceToken, GLOBAL, TOKENS, Token, TokenKind},
         },
         state_tree::{StateRoot, StateTree},
     },
@@ -282,6 +284,50 @@ async fn tokens_are_checked_and_never_told() {
     assert_eq!(tables(&report), [TOKENS.name, DEVICE_TOKENS.name]);
     let text = format!("{:?}", report.findings);
     assert!(!text.contains("171") && !text.contains("abab") && !text.contains("239"), "{text}");
+}
+
+#[tokio::test]
+async fn keys_and_uploads_without_an_owner_are_found() {
+    let report = Server::damaged(async |s, batch| {
+        let device = (s.user, "D".to_owned());
+        let row = OneTimeKeyRow { key_id: "signed_curve25519:A".into(), key: "{}".into() };
+        batch.put(&DEVICES, &device, &Device { display_name: None, created_at_ms: 1 });
+        batch.put(&ACCOUNTS, &s.user, &account("anna"));
+        batch.put(&ONE_TIME_KEYS, &(s.user, "D".into(), "signed_curve25519".into(), 1), &row);
+        batch.put(&ONE_TIME_KEY_IDS, &(s.user, "D".into(), row.key_id.clone()), &1);
+        batch.put(&DEVICE_KEYS, &device, &"{}".into());
+    })
+    .await;
+    assert_eq!(report.findings, []);
+    let report = Server::damaged(async |s, batch| {
+        batch.put(&ACCOUNTS, &s.user, &account("otto"));
+        batch.put(&ONE_TIME_KEY_IDS, &(s.user, "D".into(), "signed_curve25519:A".into()), &1);
+        batch.put(&DEVICE_KEYS, &(s.user, "D".into()), &"{".into());
+        batch.put(&BACKUP_SESSIONS, &(s.user, 1, "!r:a.example".into(), "s".into()), &session());
+        batch.put(&MEDIA_USAGE, &s.user, &5);
+        batch.put(&MEDIA_BY_HASH, &([1; 32], "id".into()), &());
+    })
+    .await;
+    let expected = ["accounts", "device_keys", "one_time_key_ids", "backup_sessions", "media_by_hash", "media_usage"];
+    assert_eq!(tables(&report), expected, "{:?}", report.findings);
+}
+
+fn account(localpart: &str) -> Account {
+    Account {
+        localpart: localpart.into(),
+        password: None,
+        admin: false,
+        guest: false,
+        deactivated: false,
+        erased: false,
+        locked: false,
+        suspended: false,
+        created_at_ms: 1,
+    }
+}
+
+fn session() -> BackupSession {
+    BackupSession { first_message_index: 0, forwarded_count: 0, is_verified: false, session_data: "{}".into() }
 }
 
 #[tokio::test]
