@@ -17,8 +17,8 @@ use crate::store::{Event, Order, StoreError, schema::rooms::TIMELINE, state_tree
 const PAGE_MAX: usize = 1000;
 /// Events looked at for one page; then the page ends early, and its token goes on behind them.
 const LOOKED_AT_MAX: usize = 4000;
-/// Most events around one, on both sides together.
-const CONTEXT_MAX: usize = 200;
+/// Most events before one, and after it.
+const CONTEXT_MAX: usize = 100;
 
 /// Writes the token of a place between two events.
 pub fn token(order: i64) -> String {
@@ -167,7 +167,8 @@ impl Rooms {
         Ok(event)
     }
 
-    /// An event with at most `limit` others around it (specification v1.19, `GET …/context/{eventId}`).
+    /// An event with others around it, at most so many before and after it (specification v1.19,
+    /// `GET …/context/{eventId}`).
     ///
     /// # Errors
     /// [`RoomsError::NoEvent`] when the reader may not see it.
@@ -175,29 +176,43 @@ impl Rooms {
         &self,
         reader: &Reader,
         id: &EventId,
-        limit: usize,
+        (before, after): (usize, usize),
         filter: &EventFilter,
     ) -> Result<Context, RoomsError> {
         let event = self.visible_event(reader, id).await?;
-        let limit = limit.min(CONTEXT_MAX);
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        let (mut start, mut end) = (event.order.saturating_sub(1), event.order);
-        if limit / 2 > 0 && filter.wants_room(&reader.room.id) {
-            let (found, next) = self.walk(reader, (start, i64::MIN), Direction::Backward, limit / 2, filter).await?;
-            start = next.or_else(|| found.last().map(|oldest| oldest.order.saturating_sub(1))).unwrap_or(start);
-            before = found;
+        let mut around = self.around(reader, event, (before, after), filter).await?;
+        let state = around.after.last().unwrap_or(&around.event).header.state_after;
+        let shown: Vec<_> = around.before.iter().rev().chain([&around.event]).chain(&around.after).cloned().collect();
+        around.state = self.context_state(reader, state, &shown, filter).await?;
+        Ok(around)
+    }
+
+    /// What happened around an event that the reader sees, without the state.
+    pub(super) async fn around(
+        &self,
+        reader: &Reader,
+        event: Arc<Event>,
+        (before, after): (usize, usize),
+        filter: &EventFilter,
+    ) -> Result<Context, StoreError> {
+        let (start, end) = (event.order.saturating_sub(1), event.order);
+        let mut context = Context { event, before: Vec::new(), after: Vec::new(), start, end, state: Vec::new() };
+        if !filter.wants_room(&reader.room.id) {
+            return Ok(context);
         }
-        if limit > 0 && filter.wants_room(&reader.room.id) {
-            let horizon = reader.horizon().await?;
-            let (found, next) =
-                self.walk(reader, (end, horizon), Direction::Forward, limit - limit / 2, filter).await?;
-            end = next.or_else(|| found.last().map(|newest| newest.order)).unwrap_or(end);
-            after = found;
+        if before > 0 {
+            let limit = before.min(CONTEXT_MAX);
+            let (found, next) = self.walk(reader, (start, i64::MIN), Direction::Backward, limit, filter).await?;
+            context.start = next.or_else(|| found.last().map(|oldest| oldest.order.saturating_sub(1))).unwrap_or(start);
+            context.before = found;
         }
-        let root = after.last().unwrap_or(&event).header.state_after;
-        let shown: Vec<_> = before.iter().rev().chain([&event]).chain(&after).cloned().collect();
-        let state = self.context_state(reader, root, &shown, filter).await?;
-        Ok(Context { event, before, after, start, end, state })
+        if after > 0 {
+            let (limit, horizon) = (after.min(CONTEXT_MAX), reader.horizon().await?);
+            let (found, next) = self.walk(reader, (end, horizon), Direction::Forward, limit, filter).await?;
+            context.end = next.or_else(|| found.last().map(|newest| newest.order)).unwrap_or(end);
+            context.after = found;
+        }
+        Ok(context)
     }
 
     async fn context_state(

@@ -25,7 +25,8 @@ pub async fn get_context(
     let reader = reading::reader(&services, &request.session, &body.room_id).await?;
     let filter = EventFilter::new(&body.filter);
     let limit = usize::try_from(body.limit).unwrap_or(usize::MAX);
-    let context = services.rooms.context(&reader, &body.event_id, limit, &filter).await?;
+    let around = (limit / 2, limit - limit / 2);
+    let context = services.rooms.context(&reader, &body.event_id, around, &filter).await?;
 
     let mut out = Vec::with_capacity((context.state.len() + limit.min(100)) * 768);
     out.push(b'{');

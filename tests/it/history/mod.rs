@@ -5,11 +5,13 @@
 //! - `shown`: what `unsigned` says
 //! - `related`: relations and threads
 //! - `rooms`: state, members, summaries and spaces
+//! - `search`: finding messages
 
 mod matrix;
 mod pages;
 mod related;
 mod rooms;
+mod search;
 mod shown;
 
 use serde_json::Value;

@@ -126,9 +126,9 @@ async fn a_space_shows_the_rooms_below_it() {
     let sub = alice.create_room(space).await;
     let leaf = alice.create_room(json!({ "preset": "public_chat" })).await;
     let secret = alice.create_room(json!({ "preset": "private_chat" })).await;
-    let last = alice.create_room(json!({ "preset": "public_chat" })).await;
+    let third = alice.create_room(json!({ "preset": "public_chat" })).await;
     for (parent, child, order) in
-        [(&top, &last, "c"), (&top, &sub, "a"), (&top, &secret, "b"), (&sub, &leaf, "a"), (&sub, &top, "b")]
+        [(&top, &third, "c"), (&top, &sub, "a"), (&top, &secret, "b"), (&sub, &leaf, "a"), (&sub, &top, "b")]
     {
         let link = json!({ "via": ["school.example"], "order": order, "suggested": child != &sub });
         alice.set_state(parent, "m.space.child", child, link).await.ok();
@@ -140,14 +140,14 @@ async fn a_space_shows_the_rooms_below_it() {
         (ids, page["next_batch"].as_str().map(str::to_owned), page)
     };
     let (ids, next, page) = list("").await;
-    assert_eq!((ids, next), (vec![top.clone(), sub.clone(), leaf.clone(), last.clone()], None));
+    assert_eq!((ids, next), (vec![top.clone(), sub.clone(), leaf.clone(), third.clone()], None));
     assert_eq!(page["rooms"][0]["children_state"].as_array().unwrap().len(), 3);
-    assert_eq!(list("?max_depth=1").await.0, [top.clone(), sub.clone(), last.clone()]);
-    assert_eq!(list("?suggested_only=true").await.0, [top.clone(), last.clone()]);
+    assert_eq!(list("?max_depth=1").await.0, [top.clone(), sub.clone(), third.clone()]);
+    assert_eq!(list("?suggested_only=true").await.0, [top.clone(), third.clone()]);
     let (ids, next, _) = list("?limit=3").await;
     assert_eq!(ids, [top.clone(), sub, leaf]);
     let next = next.unwrap();
-    assert_eq!(list(&format!("?limit=3&from={next}")).await.0, [last]);
+    assert_eq!(list(&format!("?limit=3&from={next}")).await.0, [third]);
     v1(&bob, &top, &format!("hierarchy?suggested_only=true&from={next}")).await.refused(400, "M_INVALID_PARAM");
     v1(&bob, &secret, "hierarchy").await.refused(403, "M_FORBIDDEN");
 }
