@@ -4,6 +4,7 @@
 //! which is how the tests use it. Both build through `build`, and nothing else in the crate makes a service.
 
 mod build;
+mod figures;
 mod process;
 mod profiles;
 mod tasks;
@@ -103,6 +104,7 @@ impl App {
             .map_err(|error| StartError::System { what: "the admin socket", error })?;
 
         let services = built.services;
+        figures::register(&services.metrics, &services.store);
         let addresses = Addresses { client: local(&client)?, metrics: metrics.as_ref().map(local).transpose()? };
         let app = Self {
             addresses,

@@ -12,8 +12,8 @@ use ruma::api::client as api;
 use crate::api::client::{
     absent, account, account_data, admin_register, aliases, capabilities, context, create_room, devices, directory,
     event, filter, interactive_auth, key_backup, keys, login, media, members, membership, messages, presence, profile,
-    push_rules, receipts, redact, register, relations, send, session, state, state_write, summary, sync, threads,
-    timestamp, to_device, typing, upgrade, versions, well_known,
+    push_rules, receipts, redact, register, relations, search, send, session, state, state_write, summary, sync,
+    threads, timestamp, to_device, typing, upgrade, versions, well_known,
 };
 
 pub use table::Table;
@@ -73,6 +73,7 @@ fn accounts(table: Table) -> Table {
         .on::<api::account::request_password_change_token_via_msisdn::v3::Request, _>(account::refuse_3pid_token)
         .on::<api::account::request_registration_token_via_email::v3::Request, _>(account::refuse_3pid_token)
         .on::<api::account::request_registration_token_via_msisdn::v3::Request, _>(account::refuse_3pid_token)
+        .v3(&Method::POST, "/account/3pid", account::refuse_3pid)
         .v3(&Method::POST, "/auth/{auth_type}/fallback/web", interactive_auth::post_uiaa_fallback_page)
 }
 
@@ -182,6 +183,7 @@ fn events(table: Table) -> Table {
         )
         .on::<api::threads::get_threads::v1::Request, _>(threads::get_threads)
         .on::<api::room::get_event_by_timestamp::v1::Request, _>(timestamp::get_event_by_timestamp)
+        .on::<api::search::search_events::v3::Request, _>(search::search_events)
         .on::<api::receipt::create_receipt::v3::Request, _>(receipts::create_receipt)
         .on::<api::read_marker::set_read_marker::v3::Request, _>(receipts::set_read_marker)
         .on::<api::typing::create_typing_event::v3::Request, _>(typing::create_typing_event)

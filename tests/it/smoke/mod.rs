@@ -2,4 +2,5 @@
 
 mod bad_input;
 mod chat;
+mod process;
 mod restart;

@@ -83,6 +83,7 @@ async fn operators_see_figures_and_health() {
     server.anonymous().get("/_matrix/client/versions").await.ok();
     let text = reqwest::get(server.operations_url("/metrics")).await.unwrap().text().await.unwrap();
     assert!(text.contains("homeroom_http_requests_total"), "{text}");
+    assert!(text.contains("homeroom_store_writable 1"), "{text}");
     let health = reqwest::get(server.operations_url("/health")).await.unwrap();
     assert_eq!(health.status(), 200);
 }
