@@ -31,6 +31,7 @@ pub mod redact;
 pub mod register;
 pub mod relations;
 pub mod send;
+pub mod search;
 pub mod session;
 pub mod state;
 pub mod state_write;
