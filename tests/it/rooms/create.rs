@@ -1,5 +1,6 @@
 //! `POST /createRoom`.
 
+use homeroom::clock::Clock;
 use serde_json::{Value, json};
 
 use super::{membership, state, timeline};
@@ -175,4 +176,14 @@ async fn an_override_replaces_whole_keys_and_keeps_the_tombstone_high() {
     let levels = state(&anna, &room, "m.room.power_levels", "").await;
     assert_eq!(levels["events"], json!({ "m.room.name": 10, "m.room.tombstone": 150 }));
     assert_eq!((&levels["users_default"], &levels["ban"]), (&json!(5), &json!(50)));
+}
+
+/// From room version 12 the room id is the hash of the create event: equal ones would be one room.
+#[tokio::test]
+async fn equal_rooms_made_in_one_millisecond_are_different_rooms() {
+    let server = Server::at(Clock::test(1_900_000_000_000), |_| {}).await;
+    let anna = server.register("anna").await;
+    let (first, second) = tokio::join!(anna.create_room(json!({})), anna.create_room(json!({})));
+    let third = anna.create_room(json!({})).await;
+    assert!(first != second && first != third && second != third, "{first} {second} {third}");
 }
