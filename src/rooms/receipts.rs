@@ -184,16 +184,13 @@ impl Receipts {
         }
         match &receipt.thread {
             ReceiptThread::Unthreaded => Ok(String::new()),
-            ReceiptThread::Main => {
-                let root = Facts::root_of(self.inner.rooms.events(), room.number, event).await?;
-                match root {
-                    None => Ok("main".to_owned()),
-                    Some(_) => Err(ReceiptsError::Thread("The event is in a thread, not in the main timeline")),
-                }
-            }
-            ReceiptThread::Thread(root) => {
-                if in_thread(self.inner.rooms.events(), room.number, event, root).await? {
-                    Ok(root.to_string())
+            ReceiptThread::Main => match Facts::root_of(self.inner.rooms.events(), room.number, event).await? {
+                None => Ok("main".to_owned()),
+                Some(_) => Err(ReceiptsError::Thread("The event is in a thread, not in the main timeline")),
+            },
+            ReceiptThread::Thread(thread) => {
+                if in_thread(self.inner.rooms.events(), room.number, event, thread).await? {
+                    Ok(thread.to_string())
                 } else {
                     Err(ReceiptsError::Thread("The event is not related to this thread"))
                 }
@@ -248,7 +245,7 @@ impl Receipts {
         let notifier = self.inner.rooms.parts.notifier.clone();
         batch.on_publish(move |position| {
             let changed = std::mem::take(&mut *changed.lock());
-            kept.insert((user, room.number), Arc::new(marks.with(changed)));
+            kept.insert((user, room.number), Arc::new(marks.with(&changed)));
             room.set_receipts_position(position);
         });
         batch.on_visible(move || {

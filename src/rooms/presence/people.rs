@@ -20,7 +20,7 @@ const PEOPLE_MAX: usize = 50_000;
 /// Everybody.
 #[derive(Default)]
 pub(super) struct People {
-    people: HashMap<UserNo, Person>,
+    known: HashMap<UserNo, Person>,
     /// Who changed at which position; each person stands here once at most.
     log: BTreeMap<Position, Vec<UserNo>>,
     /// Something waits to be published at this time.
@@ -104,7 +104,7 @@ impl People {
 
     /// A device's request ends.
     pub(super) fn leave(&mut self, user: UserNo, device: &str, now: Duration) {
-        let devices = self.people.get_mut(&user).map(|person| &mut person.devices);
+        let devices = self.known.get_mut(&user).map(|person| &mut person.devices);
         if let Some(device) = devices.and_then(|devices| devices.iter_mut().find(|known| *known.id == *device)) {
             device.waiting = device.waiting.saturating_sub(1);
             device.seen = now;
@@ -123,7 +123,7 @@ impl People {
 
     /// Whether others would see something else than they were told.
     pub(super) fn differs(&self, user: UserNo, now: Duration) -> bool {
-        self.people.get(&user).is_some_and(|person| {
+        self.known.get(&user).is_some_and(|person| {
             person.state(now) != person.shown.state || person.status_msg != person.shown.status_msg
         })
     }
@@ -140,12 +140,12 @@ impl People {
         match self.due {
             Some(due) if due <= now => {
                 self.due = None;
-                let users = self.people.iter().filter(|(user, _)| self.differs(**user, now));
+                let users = self.known.iter().filter(|(user, _)| self.differs(**user, now));
                 users.map(|(user, person)| (*user, person.now_shown(now))).collect()
             }
             Some(_) => HashMap::new(),
             None => {
-                if self.people.keys().any(|user| self.differs(*user, now)) {
+                if self.known.keys().any(|user| self.differs(*user, now)) {
                     self.due = Some(now + gather);
                 }
                 HashMap::new()
@@ -155,8 +155,8 @@ impl People {
 
     /// When to look again: at the latest in `every`, never when nobody is there.
     pub(super) fn next_look(&self, now: Duration, every: Duration) -> Option<Duration> {
-        let there = self.people.values().any(|person| person.shown.state != PresenceState::Offline);
-        let look = (there || self.people.values().any(|person| person.state(now) != PresenceState::Offline))
+        let there = self.known.values().any(|person| person.shown.state != PresenceState::Offline);
+        let look = (there || self.known.values().any(|person| person.state(now) != PresenceState::Offline))
             .then(|| now + every);
         match (self.due, look) {
             (Some(due), Some(look)) => Some(due.min(look)),
@@ -167,7 +167,7 @@ impl People {
     /// Called by the committer: others can see these now.
     pub(super) fn published(&mut self, changed: HashMap<UserNo, Shown>, position: Position) {
         for (user, shown) in changed {
-            let Some(person) = self.people.get_mut(&user) else { continue };
+            let Some(person) = self.known.get_mut(&user) else { continue };
             person.shown = shown;
             let old = person.shown_at.replace(position);
             if let Some(old) = old
@@ -190,18 +190,18 @@ impl People {
         }
         let log = self.log.range(Position(since.0 + 1)..=upto).rev().flat_map(|(_, users)| users.iter().copied());
         let mut changed: Vec<UserNo> = log.filter(|user| since != Position::ZERO || self.is_there(*user)).collect();
-        let known = |user: &UserNo| self.people.get(user).and_then(|person| person.shown_at);
-        changed.extend(met.iter().filter(|user| self.is_there(**user) && known(user).is_some_and(|at| at <= since)));
+        let told = |user: &UserNo| self.known.get(user).and_then(|person| person.shown_at);
+        changed.extend(met.iter().filter(|user| self.is_there(**user) && told(user).is_some_and(|at| at <= since)));
         changed
     }
 
     fn is_there(&self, user: UserNo) -> bool {
-        self.people.get(&user).is_some_and(|person| person.shown.state != PresenceState::Offline)
+        self.known.get(&user).is_some_and(|person| person.shown.state != PresenceState::Offline)
     }
 
     /// A person's presence at this moment.
     pub(super) fn status(&self, user: UserNo, now: Duration) -> Status {
-        let person = self.people.get(&user);
+        let person = self.known.get(&user);
         let presence = person.map_or(PresenceState::Offline, |person| person.state(now));
         let active = person.and_then(|person| person.active).map(|at| now.saturating_sub(at));
         Status {
@@ -213,10 +213,10 @@ impl People {
     }
 
     fn person(&mut self, user: UserNo) -> &mut Person {
-        if self.people.len() >= PEOPLE_MAX && !self.people.contains_key(&user) {
+        if self.known.len() >= PEOPLE_MAX && !self.known.contains_key(&user) {
             self.forget();
         }
-        self.people.entry(user).or_default()
+        self.known.entry(user).or_default()
     }
 
     /// Forgets the half of those who are gone that has not changed for longest.
@@ -224,13 +224,13 @@ impl People {
         let gone = |person: &Person| {
             person.shown.state == PresenceState::Offline && person.devices.iter().all(|d| d.waiting == 0)
         };
-        let mut changes: Vec<Option<Position>> = self.people.values().filter(|p| gone(p)).map(|p| p.shown_at).collect();
+        let mut changes: Vec<Option<Position>> = self.known.values().filter(|p| gone(p)).map(|p| p.shown_at).collect();
         changes.sort_unstable();
         let middle = changes.get(changes.len() / 2).copied().flatten();
-        self.people.retain(|_, person| !gone(person) || person.shown_at > middle);
-        let people = &self.people;
+        self.known.retain(|_, person| !gone(person) || person.shown_at > middle);
+        let known = &self.known;
         self.log.retain(|_, users| {
-            users.retain(|user| people.contains_key(user));
+            users.retain(|user| known.contains_key(user));
             !users.is_empty()
         });
     }

@@ -32,7 +32,7 @@ impl Marks {
     }
 
     /// The same with some receipts replaced or added.
-    pub(super) fn with(&self, changed: Vec<(String, ReceiptRecord)>) -> Self {
+    pub(super) fn with(&self, changed: &[(String, ReceiptRecord)]) -> Self {
         let kept = self.rows.iter().filter(|(kind, _)| changed.iter().all(|(new, _)| new != kind)).cloned();
         Self::new(kept.chain(changed.iter().cloned()).collect())
     }
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(marks.in_thread(None), 7);
         assert_eq!(marks.in_thread(Some(event_id!("$t"))), 9);
         assert_eq!(marks.in_thread(Some(event_id!("$u"))), 7);
-        let marks = marks.with(vec![("m.read\0main".into(), record(8))]);
+        let marks = marks.with(&[("m.read\0main".into(), record(8))]);
         assert_eq!((marks.in_thread(None), marks.everywhere(), marks.rows().len()), (8, 7, 4));
         assert_eq!(Marks::new(Vec::new()).in_thread(None), i64::MIN);
     }

@@ -134,7 +134,7 @@ impl Unread {
             self.count(reading, &mut tallies, from, newest, None).await?;
             tallies.upto = newest;
         }
-        self.keep(reading, tallies)
+        Ok(self.keep(reading, tallies))
     }
 
     /// When the user joined; `None` when they have not.
@@ -249,7 +249,7 @@ impl Unread {
     }
 
     /// Remembers the counts, and stores them now and then. Nobody waits for that: what is lost is counted again.
-    fn keep(&self, reading: Reading<'_>, mut tallies: Tallies) -> Result<Counts, RoomsError> {
+    fn keep(&self, reading: Reading<'_>, mut tallies: Tallies) -> Counts {
         let key = (reading.user, reading.room.number);
         if tallies.unsaved >= UNSAVED_MAX
             && let Ok(row) = serde_json::to_string(&tallies)
@@ -266,7 +266,7 @@ impl Unread {
         }
         let answer = counts(&tallies);
         self.inner.tallies.insert(key, Arc::new(tallies));
-        Ok(answer)
+        answer
     }
 }
 

@@ -112,21 +112,21 @@ impl Facts {
     }
 }
 
-/// Whether a receipt at this event can be one of the thread of `root`: the event is the root, is in the thread, or
+/// Whether a receipt at this event can be one of the thread: the event is its root, is in the thread, or
 /// relates to one of these.
 pub(in crate::rooms) async fn in_thread(
     events: &Events,
     room: RoomNo,
     event: &Arc<Event>,
-    root: &EventId,
+    thread: &EventId,
 ) -> Result<bool, StoreError> {
     let mut current = event.clone();
     for _ in 0..=HOPS_MAX {
-        if current.pdu.event_id == root {
+        if current.pdu.event_id == thread {
             return Ok(true);
         }
         let Some((_, parent)) = relation(&current) else { return Ok(false) };
-        if parent == root {
+        if parent == thread {
             return Ok(true);
         }
         match events.in_room(room, &parent).await? {

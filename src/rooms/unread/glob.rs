@@ -131,7 +131,7 @@ fn boundary(text: &str, place: usize) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, missing_docs)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 mod tests {
     use proptest::prelude::*;
 

@@ -33,9 +33,9 @@ struct Room {
 
 fn ours(rules: &Ruleset, event: &Value, room: &Room) -> Outcome {
     let sender: OwnedUserId = event["sender"].as_str().unwrap().try_into().unwrap();
-    let content =
+    let levels =
         to_raw_value(&json!({ "users": { &sender: room.power }, "notifications": { "room": room.needed } })).unwrap();
-    let power = PowerLevels::from_content(&RoomVersionRules::V11, vec![owned_user_id!("@root:a")], Some(&content));
+    let power = PowerLevels::from_content(&RoomVersionRules::V11, vec![owned_user_id!("@root:a")], Some(&levels));
     let context = Context { room_id: "!r:a", joined: room.joined, power: &power, display_name: Some(NAME) };
     Rules::compile(rules).evaluate(&facts(event), &context)
 }
