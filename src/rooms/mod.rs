@@ -12,6 +12,7 @@
 //! | `history` | a room's events in pages, around an event, near a time |
 //! | `state_read` | state and members as a reader may see them |
 //! | `relations` | events that relate to an event |
+//! | `search` | finding messages by their words |
 //! | `summary` | a room in few words; spaces as trees of rooms |
 //! | `threads` | replies of threads, counted and listed |
 //! | `send` | messages, state, redactions; `transactions`: a request sent twice makes one event |
@@ -39,6 +40,7 @@ mod receipts;
 mod registry;
 pub mod relations;
 mod room;
+pub mod search;
 pub mod state_read;
 mod send;
 pub mod summary;
