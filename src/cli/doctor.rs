@@ -209,7 +209,8 @@ impl Files {
                 self.foreign.get_or_insert(entry.path());
             }
             self.bytes = self.bytes.saturating_add(if metadata.is_file() { metadata.len() } else { 0 });
-            let since_epoch = metadata.modified().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+            let since_epoch =
+                metadata.modified().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
             self.newest_ms = self.newest_ms.max(since_epoch.and_then(|time| u64::try_from(time.as_millis()).ok()));
         }
     }
@@ -248,7 +249,9 @@ impl Files {
 fn tables(folder: &DataFolder) -> Vec<Line> {
     let report = match read_tables(&folder.database()) {
         Ok(report) => report,
-        Err(error) => return vec![problem(format!("tables: the database cannot be read: {error}. Restore it from a backup"))],
+        Err(error) => {
+            return vec![problem(format!("tables: the database cannot be read: {error}. Restore it from a backup"))];
+        }
     };
     if report.findings_total == 0 {
         return vec![good(format!("tables: {} rows, every invariant holds", report.rows))];

@@ -13,8 +13,7 @@ use crate::config::{LogFormat, Logging};
 pub(super) fn start(logging: &Logging) -> Result<(), String> {
     // Its authorisation rules say "allowed" for every event at this level; who wants to hear it names it.
     let quiet = format!("ruma_state_res=warn,{}", logging.level.as_str());
-    let filter = EnvFilter::try_new(quiet)
-        .map_err(|error| format!("logging.level is not a valid filter: {error}"))?;
+    let filter = EnvFilter::try_new(quiet).map_err(|error| format!("logging.level is not a valid filter: {error}"))?;
     let lines = layer(logging.format, io::stderr, io::stderr().is_terminal());
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))

@@ -59,7 +59,8 @@ fn list(office: &mut Office, json: bool) -> Result<String, Failure> {
             other => return done(other, ""),
         };
         for account in &accounts {
-            let line = if json { serde_json::to_string(account).map_err(|error| error.to_string())? } else { row(account) };
+            let line =
+                if json { serde_json::to_string(account).map_err(|error| error.to_string())? } else { row(account) };
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{line}");
         }

@@ -36,10 +36,7 @@ fn suspended_may(route: &Route<'_>) -> bool {
     if matches!(route.segments(), ["profile", ..]) && route.method() != Method::GET {
         return false;
     }
-    !matches!(
-        Class::of(route),
-        Some(Class::Send | Class::Invite | Class::Join | Class::CreateRoom | Class::Media)
-    )
+    !matches!(Class::of(route), Some(Class::Send | Class::Invite | Class::Join | Class::CreateRoom | Class::Media))
 }
 
 /// The specification's list, and what clients need to show such a session at all.
@@ -77,8 +74,17 @@ fn guest_may_read(segments: &[&str]) -> bool {
         | ["user", _, "filter" | "account_data" | "rooms", ..] => true,
         ["rooms", _, what, ..] => matches!(
             *what,
-            "context" | "event" | "initialSync" | "members" | "joined_members" | "messages" | "state" | "relations"
-                | "threads" | "hierarchy" | "aliases"
+            "context"
+                | "event"
+                | "initialSync"
+                | "members"
+                | "joined_members"
+                | "messages"
+                | "state"
+                | "relations"
+                | "threads"
+                | "hierarchy"
+                | "aliases"
         ),
         _ => false,
     }

@@ -12,7 +12,6 @@ use ruma::api::auth_scheme::{
     NoAuthentication, extract_bearer_or_query_token,
 };
 
-pub use crate::users::Session;
 use crate::http::{
     access,
     address::ClientAddress,
@@ -21,6 +20,7 @@ use crate::http::{
     error::ApiError,
     limit::Limiter,
 };
+pub use crate::users::Session;
 
 /// Tokens longer than this are unknown without being looked up, in bytes. Ours are under 100.
 const TOKEN_BYTES_MAX: usize = 1024;
@@ -97,10 +97,7 @@ pub trait Identity: AuthScheme {
     type Who: Send + 'static;
 
     /// Identifies the sender of a request and counts it against the rate limits.
-    fn identify<S: Authenticate>(
-        state: &S,
-        parts: &Parts,
-    ) -> impl Future<Output = Result<Self::Who, ApiError>> + Send;
+    fn identify<S: Authenticate>(state: &S, parts: &Parts) -> impl Future<Output = Result<Self::Who, ApiError>> + Send;
 }
 
 impl Identity for AccessToken {

@@ -14,7 +14,7 @@ use crate::http::error::ApiError;
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long the whole of a JSON body may take to arrive.
-const BODY_TIME_MAX: Duration = Duration::from_secs(60);
+const BODY_TIME_MAX: Duration = Duration::from_mins(1);
 
 /// How long the next piece of an upload may take.
 const PIECE_TIME_MAX: Duration = Duration::from_secs(30);

@@ -196,8 +196,7 @@ impl ApiError {
 
     /// 403 `M_RESOURCE_LIMIT_EXCEEDED`; `admin_contact` is a URI of someone who can help.
     pub fn resource_limit_exceeded(message: impl Into<Cow<'static, str>>, admin_contact: &str) -> Self {
-        Self::new(StatusCode::FORBIDDEN, ErrorCode::ResourceLimitExceeded, message)
-            .with("admin_contact", admin_contact)
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::ResourceLimitExceeded, message).with("admin_contact", admin_contact)
     }
 
     /// 413 `M_TOO_LARGE`.

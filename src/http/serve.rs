@@ -45,7 +45,7 @@ pub struct ServeOptions {
 
 impl Default for ServeOptions {
     fn default() -> Self {
-        Self { connections_max: 10_000, head_timeout: Duration::from_secs(60), drain: Duration::from_secs(4) }
+        Self { connections_max: 10_000, head_timeout: Duration::from_mins(1), drain: Duration::from_secs(4) }
     }
 }
 
@@ -109,16 +109,13 @@ struct Protocols {
 impl Protocols {
     fn new(options: ServeOptions) -> Self {
         let mut http1 = conn::http1::Builder::new();
-        http1
-            .timer(TokioTimer::new())
-            .header_read_timeout(options.head_timeout)
-            .max_buf_size(BUFFER_BYTES_MAX);
+        http1.timer(TokioTimer::new()).header_read_timeout(options.head_timeout).max_buf_size(BUFFER_BYTES_MAX);
         let mut http2 = conn::http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(u32::try_from(BUFFER_BYTES_MAX).unwrap_or(u32::MAX))
-            .keep_alive_interval(Duration::from_secs(60))
+            .keep_alive_interval(Duration::from_mins(1))
             .keep_alive_timeout(Duration::from_secs(20));
         Self { http1, http2, head_timeout: options.head_timeout }
     }

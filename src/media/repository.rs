@@ -18,7 +18,9 @@ use crate::{
     ids::Ids,
     store::{
         Batch, Order, Store, UserNo,
-        schema::media::{MEDIA, MEDIA_BY_HASH, MEDIA_PENDING, MEDIA_USAGE, Media as MediaRow, MediaContent, MediaState},
+        schema::media::{
+            MEDIA, MEDIA_BY_HASH, MEDIA_PENDING, MEDIA_USAGE, Media as MediaRow, MediaContent, MediaState,
+        },
     },
 };
 
@@ -220,7 +222,12 @@ impl Media {
     ///
     /// # Errors
     /// [`MediaError::NotYetUploaded`], or the disk's refusal. An id that is unknown or of another server is `None`.
-    pub async fn download(&self, server_name: &ServerName, id: &str, wait: Duration) -> Result<Option<Content>, MediaError> {
+    pub async fn download(
+        &self,
+        server_name: &ServerName,
+        id: &str,
+        wait: Duration,
+    ) -> Result<Option<Content>, MediaError> {
         let Some(content) = self.content(server_name, id, wait).await? else { return Ok(None) };
         let path = self.inner.files.path(&content.sha256);
         let file = blocking(move || File::open(path)).await?;
@@ -263,7 +270,12 @@ impl Media {
         }))
     }
 
-    async fn content(&self, server_name: &ServerName, id: &str, wait: Duration) -> Result<Option<MediaContent>, MediaError> {
+    async fn content(
+        &self,
+        server_name: &ServerName,
+        id: &str,
+        wait: Duration,
+    ) -> Result<Option<MediaContent>, MediaError> {
         let inner = &*self.inner;
         if server_name != inner.server_name || !is_media_id(id) {
             return Ok(None);

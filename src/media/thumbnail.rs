@@ -3,11 +3,7 @@
 //! Specification v1.19, client-server API, "Thumbnails". Thumbnails are made in a few sizes only, so that a reader
 //! cannot fill the disk by asking for all of them; the answer is the next larger size.
 
-use std::{
-    fs::File,
-    io::BufReader,
-    path::Path,
-};
+use std::{fs::File, io::BufReader, path::Path};
 
 use image::{
     DynamicImage, ImageDecoder as _, ImageError, ImageFormat, ImageReader, Limits,
@@ -59,9 +55,7 @@ impl Wanted {
                 let step = |wanted: u64| CROP_SIZES.into_iter().find(|size| u64::from(*size) >= wanted);
                 step(width).zip(step(height))
             }
-            Method::Scale => {
-                SCALE_SIZES.into_iter().find(|(w, h)| u64::from(*w) >= width && u64::from(*h) >= height)
-            }
+            Method::Scale => SCALE_SIZES.into_iter().find(|(w, h)| u64::from(*w) >= width && u64::from(*h) >= height),
         };
         let (width, height) = found.unwrap_or((u32::MAX, u32::MAX));
         // Neither method changes an image that is too small for it.
@@ -151,9 +145,9 @@ pub(super) enum Made {
 /// [`MediaError::NotAnImage`], also for formats other than PNG, JPEG, GIF and WebP, and [`MediaError::ImageTooLarge`].
 pub(super) fn make(path: &Path, wanted: Wanted) -> Result<Made, MediaError> {
     let mut reader = ImageReader::new(BufReader::new(File::open(path)?)).with_guessed_format()?;
-    let format = reader.format().filter(|format| {
-        matches!(format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Gif | ImageFormat::WebP)
-    });
+    let format = reader
+        .format()
+        .filter(|format| matches!(format, ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Gif | ImageFormat::WebP));
     let format = format.ok_or(MediaError::NotAnImage)?;
     reader.limits(limits());
     let mut decoder = reader.into_decoder().map_err(refused)?;
@@ -166,7 +160,9 @@ pub(super) fn make(path: &Path, wanted: Wanted) -> Result<Made, MediaError> {
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let upright = if turns(orientation) { (height, width) } else { (width, height) };
     let plan = wanted.plan(upright);
-    if plan.is_none() && let Some(same) = still(path, format)? {
+    if plan.is_none()
+        && let Some(same) = still(path, format)?
+    {
         return Ok(Made::Same(same));
     }
     let _turn = (pixels > LARGE_PIXELS).then(|| LARGE.lock());
@@ -203,7 +199,10 @@ fn encode(image: &DynamicImage, format: Format) -> Result<Made, MediaError> {
     let mut bytes = Vec::new();
     match format {
         Format::Jpeg => {
-            image.to_rgb8().write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)).map_err(refused)?;
+            image
+                .to_rgb8()
+                .write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY))
+                .map_err(refused)?;
         }
         Format::Png => {
             // Sixteen bits a channel would only make the file larger.
@@ -246,6 +245,7 @@ fn limits() -> Limits {
     limits
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn refused(error: ImageError) -> MediaError {
     match error {
         ImageError::Limits(_) => MediaError::ImageTooLarge,

@@ -1,10 +1,6 @@
 //! Thumbnails: who may make one at the same time, and where they are kept.
 
-use std::{
-    fs::File,
-    io,
-    sync::Arc,
-};
+use std::{fs::File, io, sync::Arc};
 
 use tokio::sync::Semaphore;
 

@@ -1,10 +1,6 @@
 //! One upload on its way to the disk.
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::Arc,
-};
+use std::{collections::HashMap, io, sync::Arc};
 
 use parking_lot::Mutex;
 

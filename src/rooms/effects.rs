@@ -73,7 +73,8 @@ impl Effects {
         key: &str,
         batch: &mut Batch,
     ) -> Result<Option<OrderedRow>, StoreError> {
-        let (Ok(target), Some(membership)) = (UserId::parse(key), content::membership(&event.pdu.content).and_then(|m| stored(&m)))
+        let (Ok(target), Some(membership)) =
+            (UserId::parse(key), content::membership(&event.pdu.content).and_then(|m| stored(&m)))
         else {
             return Ok(None);
         };
@@ -81,7 +82,9 @@ impl Effects {
         let local = target.server_name() == parts.server_name;
         // The head knows of memberships that are not durable yet: the replaced event tells, not the table.
         let old = match event.header.replaces_state {
-            Some(old) => content::membership(&parts.events.require(event.room, old).await?.pdu.content).and_then(|m| stored(&m)),
+            Some(old) => {
+                content::membership(&parts.events.require(event.room, old).await?.pdu.content).and_then(|m| stored(&m))
+            }
             None => None,
         };
         count(view, user, local, old, membership);
@@ -136,7 +139,9 @@ impl Effects {
                 made.put(&THREAD_ORDER, &(room_number, parent_number), &order);
             }));
         }
-        rows.push(Box::new(move |order, made| made.put(&RELATIONS, &(room_number, parent_number, rel_type, order), &number)));
+        rows.push(Box::new(move |order, made| {
+            made.put(&RELATIONS, &(room_number, parent_number, rel_type, order), &number);
+        }));
         Ok(rows)
     }
 
@@ -184,7 +189,8 @@ async fn redaction(
     let Some(id) = event.pdu.redaction_target(&room.rules.redaction) else { return Ok(()) };
     let Some(target) = parts.events.in_room(room.number, &id).await? else { return Ok(()) };
     let level = view.power.user_level(&event.pdu.sender);
-    let allowed = level.reaches(view.power.redact()) || event.pdu.sender.server_name() == target.pdu.sender.server_name();
+    let allowed =
+        level.reaches(view.power.redact()) || event.pdu.sender.server_name() == target.pdu.sender.server_name();
     if !allowed || target.header.redacted_by.is_some() || target.pdu.kind == TimelineEventType::RoomCreate {
         return Ok(());
     }
@@ -198,8 +204,10 @@ async fn redaction(
             batch.delete(&ANNOTATIONS, &(room.number, parent.number, target.header.sender, key));
         }
     }
-    let json = redact::redact(&target.pdu.json, &room.rules.redaction).map_err(|e| RoomsError::Invalid(e.to_string()))?;
-    let redacted = Pdu::from_stored(target.pdu.event_id.clone(), json).map_err(|e| RoomsError::Invalid(e.to_string()))?;
+    let json =
+        redact::redact(&target.pdu.json, &room.rules.redaction).map_err(|e| RoomsError::Invalid(e.to_string()))?;
+    let redacted =
+        Pdu::from_stored(target.pdu.event_id.clone(), json).map_err(|e| RoomsError::Invalid(e.to_string()))?;
     if let Some((kind, key)) = target.pdu.state_pair() {
         let pair = parts.store.mint_state_key(&kind, key, batch).await?;
         if parts.tree.get(view.state, pair).await? == Some(target.number) {

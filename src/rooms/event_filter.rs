@@ -60,7 +60,9 @@ impl EventFilter {
             && self.wants_sender(&event.pdu.sender)
             && match &self.definition.url_filter {
                 None => true,
-                Some(wanted) => content::field(&event.pdu.content, "url").is_some() == (*wanted == UrlFilter::EventsWithUrl),
+                Some(wanted) => {
+                    content::field(&event.pdu.content, "url").is_some() == (*wanted == UrlFilter::EventsWithUrl)
+                }
             }
     }
 

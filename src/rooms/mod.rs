@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `room` | one room in memory: the writer's head, the readers' view, the newest events |
 //! | `registry` | `Rooms`: finds and loads rooms; what the layers above hold |
+//! | `founding` | a room's first event, and the room it makes |
 //! | `writer` | **the one writer of events**: build, authorise, sign, append |
 //! | `effects` | what an event changes besides the timeline: memberships, relations, redactions |
 //! | `event_filter` | which events a client wants, for `/sync` and everything that pages |
@@ -31,6 +32,7 @@ mod directory;
 mod effects;
 mod error;
 pub mod event_filter;
+mod founding;
 pub mod history;
 mod membership;
 pub mod policy;
@@ -41,8 +43,8 @@ mod registry;
 pub mod relations;
 mod room;
 pub mod search;
-pub mod state_read;
 mod send;
+pub mod state_read;
 pub mod summary;
 mod threads;
 mod transactions;
@@ -58,8 +60,8 @@ pub use create::{CreateRoom, InitialState, Preset};
 pub use directory::{DirectoryPage, DirectoryQuery};
 pub use error::RoomsError;
 pub use membership::{Join, MemberAction};
+pub use presence::{Presence, Present, Status};
 pub use profile::{MemberProfile, ProfileFuture, Profiles, SharedProfiles};
-pub use presence::{Present, Presence, Status};
 pub use receipts::{Marker, NewReceipt, Receipts, ReceiptsError};
 pub use registry::{Rooms, RoomsParts, UserRoom};
 pub use room::{Room, RoomView};
@@ -68,6 +70,6 @@ pub use threads::{Include, Thread, ThreadsPage};
 pub use typing::Typing;
 pub use unread::{Counts, Unread};
 pub use unsigned::Form;
-pub use visibility::Reader;
 pub use upgrade::UpgradeRoom;
+pub use visibility::Reader;
 pub use writer::{NewEvent, Writer};

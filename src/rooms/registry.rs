@@ -7,10 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
-use ruma::{
-    OwnedServerName, RoomId, RoomVersionId, UserId,
-    events::StateEventType,
-};
+use ruma::{OwnedServerName, RoomId, RoomVersionId, UserId, events::StateEventType};
 
 use super::{
     RoomsError,
@@ -80,7 +77,7 @@ pub struct Rooms {
     kept: Arc<Cache<RoomNo, Arc<Room>>>,
     known: Arc<Mutex<HashMap<RoomNo, Weak<Room>>>>,
     loaders: Arc<[tokio::sync::Mutex<()>]>,
-    user_rooms: Arc<UserRooms>,
+    lists: Arc<UserRooms>,
     /// What writers share besides the rooms.
     pub(super) writes: Arc<Writes>,
     /// Threads as far as their replies were counted.
@@ -101,7 +98,7 @@ struct UserRooms {
     lists: Cache<UserNo, Arc<Vec<UserRoom>>>,
     /// Raised with each change of a user's memberships: a list read meanwhile is not kept.
     /// Several users share a counter, which only costs a list that need not have been dropped.
-    changes: Mutex<Box<[u64; CHANGE_COUNTERS]>>,
+    changes: Mutex<Box<[u64]>>,
 }
 
 impl Rooms {
@@ -112,7 +109,10 @@ impl Rooms {
             kept: Arc::new(Cache::new(ROOMS_KEPT)),
             known: Arc::default(),
             loaders: (0..LOADERS).map(|_| tokio::sync::Mutex::default()).collect(),
-            user_rooms: Arc::new(UserRooms { lists: Cache::new(USERS_KEPT), changes: Mutex::new(Box::new([0; CHANGE_COUNTERS])) }),
+            lists: Arc::new(UserRooms {
+                lists: Cache::new(USERS_KEPT),
+                changes: Mutex::new(vec![0; CHANGE_COUNTERS].into()),
+            }),
             writes: Arc::default(),
             thread_counts: Arc::new(Cache::new(THREADS_KEPT)),
         }
@@ -297,10 +297,10 @@ impl Rooms {
 
     /// Every room a user has joined, left, been invited to, asked to join or been banned from, by room number.
     pub async fn user_rooms(&self, user: UserNo) -> Result<Arc<Vec<UserRoom>>, StoreError> {
-        if let Some(list) = self.user_rooms.lists.get(&user) {
+        if let Some(list) = self.lists.lists.get(&user) {
             return Ok(list);
         }
-        let before = self.user_rooms.changes.lock().get(change_counter(user)).copied();
+        let before = self.lists.changes.lock().get(change_counter(user)).copied();
         let rows = self.parts.store.prefix(&USER_ROOMS, &user, Order::Ascending, LIST_MAX).await?;
         let mut list = Vec::with_capacity(rows.len());
         for ((_, number), record) in rows {
@@ -309,21 +309,21 @@ impl Rooms {
             }
         }
         let list = Arc::new(list);
-        let changes = self.user_rooms.changes.lock();
+        let changes = self.lists.changes.lock();
         if changes.get(change_counter(user)).copied() == before {
-            self.user_rooms.lists.insert(user, list.clone());
+            self.lists.lists.insert(user, list.clone());
         }
         Ok(list)
     }
 
     /// Called by the committer when a membership of these users has changed.
     pub(super) fn forget_user_rooms(&self, users: &[UserNo]) {
-        let mut changes = self.user_rooms.changes.lock();
+        let mut changes = self.lists.changes.lock();
         for user in users {
             if let Some(counter) = changes.get_mut(change_counter(*user)) {
                 *counter += 1;
             }
-            self.user_rooms.lists.remove(user);
+            self.lists.lists.remove(user);
         }
     }
 }

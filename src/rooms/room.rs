@@ -24,7 +24,8 @@ use crate::{
         content::{Create, JoinRules},
     },
     store::{
-        Batch, Event, EventNo, Position, RoomNo, Store, StoreError, UserNo, schema::rooms::THREAD_ORDER, state_tree::StateRoot,
+        Batch, Event, EventNo, Position, RoomNo, Store, StoreError, UserNo, schema::rooms::THREAD_ORDER,
+        state_tree::StateRoot,
     },
 };
 
@@ -94,7 +95,13 @@ pub struct RoomView {
 }
 
 impl Room {
-    pub(super) fn new(id: OwnedRoomId, number: RoomNo, version: RoomVersionId, rules: RoomVersionRules, view: Arc<RoomView>) -> Self {
+    pub(super) fn new(
+        id: OwnedRoomId,
+        number: RoomNo,
+        version: RoomVersionId,
+        rules: RoomVersionRules,
+        view: Arc<RoomView>,
+    ) -> Self {
         Self {
             number,
             id,

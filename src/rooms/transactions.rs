@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// How long a transaction is remembered. Clients give up repeating a request long before.
-const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+const REMEMBERED: Duration = Duration::from_hours(24);
 /// How often the old ones are swept out.
-const SWEEP_EVERY: Duration = Duration::from_secs(60 * 60);
+const SWEEP_EVERY: Duration = Duration::from_hours(1);
 /// Rows that are read, and deleted, at once.
 const SWEEP_PAGE: usize = 1000;
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The longest that one request says somebody types.
-const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+const TIMEOUT_MAX: Duration = Duration::from_mins(2);
 /// The shortest: what ends at once could never be shown.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// Rooms remembered, of which most are quiet: beyond, those quiet for longest are forgotten.

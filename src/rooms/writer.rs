@@ -8,31 +8,25 @@ use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use ruma::{
-    MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId,
-    events::{StateEventType, TimelineEventType, room::history_visibility::HistoryVisibility},
+    MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
+    events::{StateEventType, TimelineEventType},
     room_version_rules::RoomVersionRules,
-    uint,
 };
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
     Rooms, RoomsError,
     effects::Effects,
-    registry::content_of,
     room::{Room, RoomView},
-    writes::NewRoomId,
 };
 use crate::{
     event::{
-        Content, Pdu, PduBuilder, PowerLevels, auth,
-        content::{self, Create, JoinRules},
-        room_version,
+        Content, Pdu, PduBuilder, auth,
+        content::{self},
     },
     notify::Concerned,
     store::{
-        Batch, Event, EventNo, Position, Rows, StoreError, UserNo, Verdict,
-        events::Header,
-        schema::rooms::{ROOMS, RoomRecord, TIMELINE},
+        Batch, Event, EventNo, Position, Rows, StoreError, UserNo, Verdict, events::Header, schema::rooms::TIMELINE,
         state_tree::StateRoot,
     },
 };
@@ -58,6 +52,7 @@ pub struct NewEvent {
 
 impl NewEvent {
     /// A state event.
+    #[expect(clippy::needless_pass_by_value, reason = "callers name the type where they call")]
     pub fn state(sender: &UserId, kind: StateEventType, key: &str, content: Content) -> Self {
         Self {
             kind: kind.to_string().into(),
@@ -85,20 +80,20 @@ impl NewEvent {
 }
 
 /// Where the committer has put the events.
-type Placed = Arc<Mutex<Vec<(i64, EventNo)>>>;
+pub(super) type Placed = Arc<Mutex<Vec<(i64, EventNo)>>>;
 
 /// The right to write to one room.
 pub struct Writer {
-    rooms: Rooms,
-    room: Arc<Room>,
-    head: OwnedMutexGuard<Arc<RoomView>>,
-    view: RoomView,
-    batch: Batch,
-    added: Vec<Arc<Event>>,
-    placed: Placed,
-    effects: Effects,
+    pub(super) rooms: Rooms,
+    pub(super) room: Arc<Room>,
+    pub(super) head: OwnedMutexGuard<Arc<RoomView>>,
+    pub(super) view: RoomView,
+    pub(super) batch: Batch,
+    pub(super) added: Vec<Arc<Event>>,
+    pub(super) placed: Placed,
+    pub(super) effects: Effects,
     /// The room is being made by this writer.
-    new: bool,
+    pub(super) new: bool,
 }
 
 impl Rooms {
@@ -119,87 +114,7 @@ impl Rooms {
         }
     }
 
-    /// Begins a new room with its create event. `content` is without `room_version` and `creator`; they are added as
-    /// the version wants them. Nothing exists until the writer commits.
-    pub async fn new_room(
-        &self,
-        sender: &UserId,
-        version: &RoomVersionId,
-        content: &Content,
-    ) -> Result<Writer, RoomsError> {
-        let rules = room_version::supported(version).ok_or_else(|| RoomsError::UnsupportedVersion(version.clone()))?;
-        let mut content =
-            content.with_string("room_version", version.as_str()).map_err(|e| RoomsError::Invalid(e.to_string()))?;
-        if !rules.authorization.use_room_create_sender {
-            content =
-                content.with_string("creator", sender.as_str()).map_err(|e| RoomsError::Invalid(e.to_string()))?;
-        }
-        let event = NewEvent::state(sender, StateEventType::RoomCreate, "", content);
-        let (pdu, taken) = self.create_event(event, &rules).await?;
-        auth::check_own(&pdu, &rules, |_, _| None::<Arc<Pdu>>)?;
-
-        let mut batch = Batch::new();
-        batch.on_publish(move |_| drop(taken));
-        let number = self.parts.store.mint_room(&pdu.room_id, &mut batch).await?;
-        let user = self.parts.store.mint_user(sender, &mut batch).await?;
-        let pair = self.parts.store.mint_state_key(&StateEventType::RoomCreate, "", &mut batch).await?;
-        let event_number = self.parts.store.next_event();
-        let state = self.parts.tree.apply(StateRoot::EMPTY, &[(pair, Some(event_number))], &mut batch).await?;
-        let header = header(&pdu, user, StateRoot::EMPTY, state, None, None);
-        let create = Arc::new(Event::new(event_number, number, header, pdu)?);
-        let placed = Placed::default();
-        self.parts.events.add(&create, &mut batch, timeline_row(&create, &placed));
-        let record =
-            RoomRecord { version: version.to_string(), created_ms: self.parts.clock.now_ms(), extremities: None };
-        batch.put(&ROOMS, &number, &record);
-
-        let view = first_view(&create, &rules, state);
-        let room =
-            Arc::new(Room::new(create.pdu.room_id.clone(), number, version.clone(), rules, Arc::new(view.clone())));
-        room.load_tail(&[], true);
-        let head = room.head.clone().lock_owned().await;
-        Ok(Writer {
-            rooms: self.clone(),
-            room,
-            head,
-            view,
-            batch,
-            added: vec![create],
-            placed,
-            effects: Effects::default(),
-            new: true,
-        })
-    }
-
-    /// Builds a create event for a room that does not exist. In version 12 the room id is the event's hash: what one
-    /// person makes twice in one millisecond would be the same room, so the second says that it came later.
-    async fn create_event(
-        &self,
-        mut event: NewEvent,
-        rules: &RoomVersionRules,
-    ) -> Result<(Pdu, NewRoomId), RoomsError> {
-        let mut at = self.parts.clock.now();
-        loop {
-            event.origin_server_ts = Some(at);
-            let room_id =
-                if rules.authorization.room_create_event_id_as_room_id { None } else { Some(self.new_room_id()?) };
-            let pdu = self.build(event.clone(), room_id, Vec::new(), Vec::new(), 1, rules)?;
-            // In this order: a writer that gives the id up has made the room findable before.
-            if let Some(taken) = self.writes.take_room_id(&pdu.room_id)
-                && self.parts.store.room(&pdu.room_id).await?.is_none()
-            {
-                return Ok((pdu, taken));
-            }
-            at = MilliSecondsSinceUnixEpoch(at.0.saturating_add(uint!(1)));
-        }
-    }
-
-    fn new_room_id(&self) -> Result<OwnedRoomId, RoomsError> {
-        let id = format!("!{}:{}", self.parts.ids.room_localpart(), self.parts.server_name);
-        RoomId::parse(id).map_err(|e| RoomsError::Invalid(e.to_string()))
-    }
-
-    fn build(
+    pub(super) fn build(
         &self,
         event: NewEvent,
         room_id: Option<OwnedRoomId>,
@@ -256,10 +171,7 @@ impl Writer {
     pub async fn append(&mut self, new: NewEvent) -> Result<Arc<Event>, RoomsError> {
         let room = self.room.clone();
         let transaction = new.transaction.clone();
-        let auth_events = match self.message_auth(&new).await? {
-            Some(auth_events) => auth_events,
-            None => return self.append_checked(new).await,
-        };
+        let Some(auth_events) = self.message_auth(&new).await? else { return self.append_checked(new).await };
         let (prev_events, depth) = self.place();
         let pdu = self.rooms.build(new, Some(room.id.clone()), prev_events, auth_events, depth, &room.rules)?;
         self.add(pdu, transaction).await
@@ -372,7 +284,7 @@ impl Writer {
     }
 }
 
-fn header(
+pub(super) fn header(
     pdu: &Pdu,
     sender: UserNo,
     state_before: StateRoot,
@@ -392,28 +304,11 @@ fn header(
     }
 }
 
-fn timeline_row(event: &Event, placed: &Placed) -> impl FnOnce(i64, &mut Rows) + Send + use<> {
+pub(super) fn timeline_row(event: &Event, placed: &Placed) -> impl FnOnce(i64, &mut Rows) + Send + use<> {
     let (room, event, placed) = (event.room, event.number, placed.clone());
     move |order, rows| {
         rows.put(&TIMELINE, &(room, order), &event);
         placed.lock().push((order, event));
-    }
-}
-
-fn first_view(create: &Arc<Event>, rules: &RoomVersionRules, state: StateRoot) -> RoomView {
-    let created = Create::read(&create.pdu.content, &create.pdu.sender, rules);
-    RoomView {
-        state,
-        extremities: vec![(create.pdu.event_id.clone(), create.pdu.depth)],
-        power: Arc::new(PowerLevels::read(rules, &create.pdu, None)),
-        join_rules: Arc::new(JoinRules::read(&content_of(None))),
-        history_visibility: HistoryVisibility::Shared,
-        joined: Arc::from([]),
-        joined_count: 0,
-        invited_count: 0,
-        created: Arc::new(created),
-        create: create.clone(),
-        power_event: None,
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Table {
 
 impl Table {
     /// Every path of ruma's request type `R`, by its method.
+    #[expect(clippy::needless_pass_by_value, reason = "a handler is given, as in axum")]
     #[must_use]
     pub(super) fn on<R: Metadata, T: 'static>(self, handler: impl Handler<T, State>) -> Self {
         R::PATH_BUILDER.all_paths().fold(self, |table, path| table.at(&R::METHOD, path, handler.clone()))
@@ -42,6 +43,7 @@ impl Table {
     }
 
     /// One path that ruma does not know, below `v3` and its former name `r0`.
+    #[expect(clippy::needless_pass_by_value, reason = "a handler is given, as in axum")]
     #[must_use]
     pub(super) fn v3<T: 'static>(self, method: &Method, rest: &str, handler: impl Handler<T, State>) -> Self {
         ["v3", "r0"]

@@ -70,7 +70,11 @@ impl Store {
     }
 
     /// Many rows of one table, in the order of the keys.
-    pub async fn multi_get<K: Key, V: Value>(&self, table: &Table<K, V>, keys: &[K]) -> Result<Vec<Option<V>>, StoreError> {
+    pub async fn multi_get<K: Key, V: Value>(
+        &self,
+        table: &Table<K, V>,
+        keys: &[K],
+    ) -> Result<Vec<Option<V>>, StoreError> {
         let keys = keys.iter().map(|key| table.key(key)).collect();
         let found = self.inner.engine.multi_get(table.family, keys).await?;
         found.into_iter().map(|value| value.map(|bytes| decode(table, &bytes)).transpose()).collect()
@@ -127,7 +131,8 @@ impl Store {
         let mut from = vec![table.tag];
         let to = after_prefix(&from);
         loop {
-            let scan = Scan { family: table.family, from: from.clone(), to: to.clone(), descending: false, limit: PAGE };
+            let scan =
+                Scan { family: table.family, from: from.clone(), to: to.clone(), descending: false, limit: PAGE };
             let pairs = self.inner.engine.scan_blocking(&scan)?;
             for (key, value) in &pairs {
                 let (key, value) = decode_pair(table, key, value)?;
@@ -197,7 +202,8 @@ impl Store {
     /// The id of a user.
     pub async fn user_id(&self, user: UserNo) -> Result<OwnedUserId, StoreError> {
         let name = self.inner.users.name(&self.inner.engine, user.0).await?;
-        name.and_then(|name| UserId::parse(&*name).ok()).ok_or(StoreError::Corrupt { table: "user_names", what: "no such user" })
+        name.and_then(|name| UserId::parse(&*name).ok())
+            .ok_or(StoreError::Corrupt { table: "user_names", what: "no such user" })
     }
 
     /// The number of a room this server knows.
@@ -214,7 +220,8 @@ impl Store {
     /// The id of a room.
     pub async fn room_id(&self, room: RoomNo) -> Result<OwnedRoomId, StoreError> {
         let name = self.inner.rooms.name(&self.inner.engine, room.0).await?;
-        name.and_then(|name| RoomId::parse(&*name).ok()).ok_or(StoreError::Corrupt { table: "room_names", what: "no such room" })
+        name.and_then(|name| RoomId::parse(&*name).ok())
+            .ok_or(StoreError::Corrupt { table: "room_names", what: "no such room" })
     }
 
     /// The number of a pair of event type and state key, if any room ever used it.
@@ -224,7 +231,12 @@ impl Store {
     }
 
     /// The number of a pair of event type and state key, minted with `batch` when new.
-    pub async fn mint_state_key(&self, kind: &StateEventType, key: &str, batch: &mut Batch) -> Result<StateKeyNo, StoreError> {
+    pub async fn mint_state_key(
+        &self,
+        kind: &StateEventType,
+        key: &str,
+        batch: &mut Batch,
+    ) -> Result<StateKeyNo, StoreError> {
         let inner = &self.inner;
         inner.state_keys.mint(&inner.engine, &inner.counters, &state_key_name(kind, key), batch).await.map(StateKeyNo)
     }
@@ -249,7 +261,8 @@ fn decode<K, V: Value>(table: &Table<K, V>, bytes: &[u8]) -> Result<V, StoreErro
 }
 
 fn decode_pair<K: Key, V: Value>(table: &Table<K, V>, key: &[u8], value: &[u8]) -> Result<(K, V), StoreError> {
-    let key = table.decode_key(key).ok_or(StoreError::Corrupt { table: table.name, what: "the key does not decode" })?;
+    let key =
+        table.decode_key(key).ok_or(StoreError::Corrupt { table: table.name, what: "the key does not decode" })?;
     Ok((key, decode(table, value)?))
 }
 
@@ -295,7 +308,8 @@ mod tests {
                 let last = store.commit(batch).await.unwrap();
                 assert!(store.position() >= last);
                 // Its own rows are adjacent: a batch is one unit.
-                let mine = store.range(&T, &(7_u64, last.0 - 2), &(7_u64, last.0 + 1), Order::Ascending, 9).await.unwrap();
+                let mine =
+                    store.range(&T, &(7_u64, last.0 - 2), &(7_u64, last.0 + 1), Order::Ascending, 9).await.unwrap();
                 assert_eq!(mine.iter().map(|(_, w)| *w).collect::<Vec<_>>(), [writer; 3]);
             }));
         }

@@ -8,8 +8,8 @@ use std::{path::Path, sync::Arc};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamilyDescriptor, CompactOptions,
-    DBCompressionType, DBRecoveryMode, DBWithThreadMode, Direction, ErrorKind, InfoLogger, IteratorMode, LogLevel, Options, ReadOptions,
-    ReadTier, SingleThreaded, WriteBatch, WriteBufferManager, WriteOptions,
+    DBCompressionType, DBRecoveryMode, DBWithThreadMode, Direction, ErrorKind, InfoLogger, IteratorMode, LogLevel,
+    Options, ReadOptions, ReadTier, SingleThreaded, WriteBatch, WriteBufferManager, WriteOptions,
 };
 use tokio::sync::Semaphore;
 
@@ -98,10 +98,12 @@ impl Engine {
         open: impl FnOnce(&Options, &Path, [ColumnFamilyDescriptor; 2]) -> Result<Db, rocksdb::Error>,
     ) -> Result<Self, StoreError> {
         let cache = Cache::new_hyper_clock_cache(options.memory_bytes, 0);
-        let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(options.memory_bytes / 4, false, cache.clone());
+        let buffers =
+            WriteBufferManager::new_write_buffer_manager_with_cache(options.memory_bytes / 4, false, cache.clone());
         db_options.set_write_buffer_manager(&buffers);
-        let families = [Family::Rows, Family::Events]
-            .map(|family| ColumnFamilyDescriptor::new(family_name(family), family_options(family, &cache, options.memory_bytes)));
+        let families = [Family::Rows, Family::Events].map(|family| {
+            ColumnFamilyDescriptor::new(family_name(family), family_options(family, &cache, options.memory_bytes))
+        });
         let db = open(&db_options, path, families)?;
         let mut cached = ReadOptions::default();
         cached.set_read_tier(ReadTier::BlockCache);
@@ -117,7 +119,7 @@ impl Engine {
         match self.inner.get(family, key, &self.inner.cached) {
             Err(e) if e.kind() == ErrorKind::Incomplete => {
                 let key = key.to_vec();
-                self.from_disk(move |inner| inner.get(family, &key, &inner.disk)).await
+                self.on_disk(move |inner| inner.get(family, &key, &inner.disk)).await
             }
             done => Ok(done?),
         }
@@ -129,11 +131,16 @@ impl Engine {
     }
 
     /// Many values of one family, in the order of the keys.
-    pub(super) async fn multi_get(&self, family: Family, keys: Vec<Vec<u8>>) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let cached: Result<Vec<_>, _> = keys.iter().map(|key| self.inner.get(family, key, &self.inner.cached)).collect();
+    pub(super) async fn multi_get(
+        &self,
+        family: Family,
+        keys: Vec<Vec<u8>>,
+    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let cached: Result<Vec<_>, _> =
+            keys.iter().map(|key| self.inner.get(family, key, &self.inner.cached)).collect();
         match cached {
             Err(e) if e.kind() == ErrorKind::Incomplete => {
-                self.from_disk(move |inner| keys.iter().map(|key| inner.get(family, key, &inner.disk)).collect()).await
+                self.on_disk(move |inner| keys.iter().map(|key| inner.get(family, key, &inner.disk)).collect()).await
             }
             done => Ok(done?),
         }
@@ -142,7 +149,7 @@ impl Engine {
     /// At most `limit` rows of a range.
     pub(super) async fn scan(&self, scan: Scan) -> Result<Vec<Pair>, StoreError> {
         match self.inner.scan(&scan, true) {
-            Err(e) if e.kind() == ErrorKind::Incomplete => self.from_disk(move |inner| inner.scan(&scan, false)).await,
+            Err(e) if e.kind() == ErrorKind::Incomplete => self.on_disk(move |inner| inner.scan(&scan, false)).await,
             done => Ok(done?),
         }
     }
@@ -189,7 +196,7 @@ impl Engine {
         self.inner.cache.get_usage()
     }
 
-    async fn from_disk<T: Send + 'static>(
+    async fn on_disk<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Inner) -> Result<T, rocksdb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -254,7 +261,8 @@ fn database_options(memory_bytes: usize) -> Options {
     options.set_recycle_log_file_num(2);
     options.set_max_total_wal_size((memory_bytes / 2).max(16 << 20) as u64);
     options.set_max_background_jobs(2);
-    options.set_max_open_files(512);
+    // All tables stay open: a read from memory alone must be able to tell "not here" from "not open".
+    options.set_max_open_files(-1);
     options.set_keep_log_file_num(2);
     options.set_log_level(LogLevel::Warn);
     options.set_stats_dump_period_sec(0);
@@ -319,6 +327,9 @@ mod tests {
         }
         let engine = engine(dir.path());
         assert_eq!(engine.get(Family::Events, b"k").await.unwrap().unwrap(), b"v");
-        assert_eq!(engine.multi_get(Family::Events, vec![b"k".to_vec(), b"x".to_vec()]).await.unwrap(), [Some(b"v".to_vec()), None]);
+        assert_eq!(
+            engine.multi_get(Family::Events, vec![b"k".to_vec(), b"x".to_vec()]).await.unwrap(),
+            [Some(b"v".to_vec()), None]
+        );
     }
 }

@@ -134,7 +134,7 @@ impl Event {
             self.children.store(value, Ordering::Relaxed);
         } else {
             // A child may have arrived while the reader looked: "yes" is never taken back.
-            drop(self.children.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed));
+            let _ = self.children.compare_exchange(0, value, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 

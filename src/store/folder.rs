@@ -58,7 +58,9 @@ impl DataFolder {
                     )));
                 }
                 if !folder.database().join("CURRENT").exists() {
-                    return Err(fail("its database is missing or has lost files. Restore the folder from a backup.".into()));
+                    return Err(fail(
+                        "its database is missing or has lost files. Restore the folder from a backup.".into(),
+                    ));
                 }
             }
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => folder.create(server_name)?,
@@ -75,7 +77,9 @@ impl DataFolder {
         // An unfinished creation left only the database of an empty server.
         let foreign = entries.any(|e| e.is_ok_and(|e| e.file_name() != "db"));
         if foreign {
-            return Err(fail(format!("is not empty and has no {MARKER}: it is not a Homeroom data folder. Choose an empty one.")));
+            return Err(fail(format!(
+                "is not empty and has no {MARKER}: it is not a Homeroom data folder. Choose an empty one."
+            )));
         }
         Ok(())
     }
@@ -85,7 +89,10 @@ impl DataFolder {
     /// # Errors
     /// The folder cannot be written.
     pub fn seal(&self, server_name: &str) -> Result<(), StoreError> {
-        let fail = |e: std::io::Error| StoreError::Folder { path: self.path.clone(), problem: format!("cannot be written: {e}") };
+        let fail = |e: std::io::Error| StoreError::Folder {
+            path: self.path.clone(),
+            problem: format!("cannot be written: {e}"),
+        };
         if self.path.join(MARKER).exists() {
             return Ok(());
         }

@@ -16,12 +16,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Batch, StoreError, Table, Value as _,
-    codec::record,
-    engine::Engine,
-    schema,
-};
+use super::{Batch, StoreError, Table, Value as _, codec::record, engine::Engine, schema};
 
 /// Numbers written ahead per reservation. A crash skips at most twice as many.
 const AHEAD: u64 = 10_000;
@@ -30,7 +25,7 @@ const PENDING_SWEEP: usize = 1024;
 
 /// The next number of each kind, as stored: everything below may be in use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reserved {
+pub(super) struct Reserved {
     pub(super) position: u64,
     pub(super) event: u64,
     pub(super) name: u64,
@@ -83,7 +78,9 @@ impl Counters {
         let mut reserved = self.reserved.lock();
         // Numbers taken while this group is written belong to later groups; the margin of half a reservation covers
         // them, because a group is far smaller.
-        let due = position + AHEAD / 2 > reserved.position || event + AHEAD / 2 > reserved.event || name + AHEAD / 2 > reserved.name;
+        let due = position + AHEAD / 2 > reserved.position
+            || event + AHEAD / 2 > reserved.event
+            || name + AHEAD / 2 > reserved.name;
         due.then(|| {
             *reserved = Reserved { position: position + AHEAD, event: event + AHEAD, name: name + AHEAD };
             *reserved
@@ -104,7 +101,11 @@ pub(super) struct Interner {
 
 impl Interner {
     /// An interner over its two tables, keeping at most `cached` names in memory.
-    pub(super) fn new(by_name: &'static Table<String, u64>, by_number: &'static Table<u64, String>, cached: usize) -> Self {
+    pub(super) fn new(
+        by_name: &'static Table<String, u64>,
+        by_number: &'static Table<u64, String>,
+        cached: usize,
+    ) -> Self {
         Self {
             by_name,
             by_number,
@@ -133,39 +134,46 @@ impl Interner {
             let pending = self.pending.lock();
             return Ok(pending.iter().find(|(_, (n, _))| *n == number).map(|(name, _)| Arc::from(&**name)));
         };
-        let name = String::decode(&bytes).ok_or(StoreError::Corrupt { table: self.by_number.name, what: "the name" })?;
+        let name =
+            String::decode(&bytes).ok_or(StoreError::Corrupt { table: self.by_number.name, what: "the name" })?;
         let name: Arc<str> = name.into();
         self.names.insert(number, name.clone());
         Ok(Some(name))
     }
 
     /// The number of a name, minted with `batch` when it is new.
-    pub(super) async fn mint(&self, engine: &Engine, counters: &Counters, name: &str, batch: &mut Batch) -> Result<u64, StoreError> {
+    pub(super) async fn mint(
+        &self,
+        engine: &Engine,
+        counters: &Counters,
+        name: &str,
+        batch: &mut Batch,
+    ) -> Result<u64, StoreError> {
         if let Some(number) = self.number(engine, name).await? {
             return Ok(number);
         }
         let mut pending = self.pending.lock();
         let alive = pending.get(name).and_then(|(number, held)| Some((*number, held.upgrade()?)));
-        let (number, held) = match alive {
-            Some(alive) => alive,
-            None => {
-                // A batch may have become durable between the look-up above and the lock.
-                let stored = engine.get_blocking(self.by_name.family, &self.by_name.key(&name.to_owned()))?;
-                if let Some(number) = self.remember(name, stored)? {
-                    return Ok(number);
-                }
-                if pending.len() >= PENDING_SWEEP {
-                    pending.retain(|_, (_, held)| held.strong_count() > 0);
-                }
-                let (number, held) = (counters.next_name(), Arc::new(()));
-                pending.insert(name.into(), (number, Arc::downgrade(&held)));
-                (number, held)
+        let (number, held) = if let Some(alive) = alive {
+            alive
+        } else {
+            // A batch may have become durable between the look-up above and the lock.
+            let stored = engine.get_blocking(self.by_name.family, &self.by_name.key(&name.to_owned()))?;
+            if let Some(number) = self.remember(name, stored)? {
+                return Ok(number);
             }
+            if pending.len() >= PENDING_SWEEP {
+                pending.retain(|_, (_, held)| held.strong_count() > 0);
+            }
+            let (number, held) = (counters.next_name(), Arc::new(()));
+            pending.insert(name.into(), (number, Arc::downgrade(&held)));
+            (number, held)
         };
         drop(pending);
         batch.put(self.by_name, &name.to_owned(), &number);
         batch.put(self.by_number, &number, &name.to_owned());
-        let (pending, numbers, names, name) = (self.pending.clone(), self.numbers.clone(), self.names.clone(), Box::<str>::from(name));
+        let (pending, numbers, names, name) =
+            (self.pending.clone(), self.numbers.clone(), self.names.clone(), Box::<str>::from(name));
         batch.on_publish(move |_| {
             names.insert(number, Arc::from(&*name));
             numbers.insert(name.clone(), number);

@@ -47,7 +47,8 @@ impl Sync {
             if !joined && !moved {
                 continue;
             }
-            let members = parts.rooms.store().prefix(&MEMBERS, &entry.room.number, Order::Ascending, MEMBERS_MAX).await?;
+            let members =
+                parts.rooms.store().prefix(&MEMBERS, &entry.room.number, Order::Ascending, MEMBERS_MAX).await?;
             for ((_, other), member) in members {
                 if other == user || !(moved || within(member.position)) {
                     continue;

@@ -34,13 +34,12 @@ impl SentMembers {
     /// Notes that a member event is being sent; false when it was sent before.
     pub(super) fn note(&self, user: UserNo, device: &str, room: RoomNo, event: u64) -> bool {
         let key = (user, Box::from(device));
-        let sent = match self.devices.get(&key) {
-            Some(sent) => sent,
-            None => {
-                let sent = Sent::default();
-                self.devices.insert(key, sent.clone());
-                sent
-            }
+        let sent = if let Some(sent) = self.devices.get(&key) {
+            sent
+        } else {
+            let sent = Sent::default();
+            self.devices.insert(key, sent.clone());
+            sent
         };
         let mut sent = sent.lock();
         if sent.len() >= MEMBERS_MAX {

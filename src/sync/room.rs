@@ -16,7 +16,11 @@ use super::{
 use crate::{
     event::client_format::stripped_state,
     rooms::{Form, Reader, Room, UserRoom},
-    store::{Event, Position, schema::rooms::Membership, state_tree::StateRoot},
+    store::{
+        Event, Position,
+        schema::rooms::{FORGOTTEN, Membership},
+        state_tree::StateRoot,
+    },
     users::AccountDataItem,
 };
 
@@ -59,8 +63,16 @@ impl Round<'_> {
             },
             after: self.state_after.is_some(),
         };
-        let state =
-            state::load(&self.parts.rooms, room, (&reader, self.device), self.filters, &self.parts.sent, &timeline, &known).await?;
+        let state = state::load(
+            &self.parts.rooms,
+            room,
+            (&reader, self.device),
+            self.filters,
+            &self.parts.sent,
+            &timeline,
+            &known,
+        )
+        .await?;
         match (self.since, since) {
             (Some(_), Some(_)) => self.note_company(&timeline, &state).await?,
             (Some(_), None) => self.company.room(room, true),
@@ -101,6 +113,10 @@ impl Round<'_> {
         if since.is_some() {
             self.company.room(room, false);
         }
+        let forgotten = self.parts.rooms.store().get(&FORGOTTEN, &(self.user, room.number)).await?.is_some();
+        if forgotten && since.is_none() {
+            return Ok(false);
+        }
         let reader = self.reader(user_room);
         let upto = gone.min(self.now);
         let mut timeline = if user_room.record.was_joined {
@@ -128,7 +144,16 @@ impl Round<'_> {
             after: self.state_after.is_some(),
         };
         let state = if user_room.record.was_joined {
-            state::load(&self.parts.rooms, room, (&reader, self.device), self.filters, &self.parts.sent, &timeline, &known).await?
+            state::load(
+                &self.parts.rooms,
+                room,
+                (&reader, self.device),
+                self.filters,
+                &self.parts.sent,
+                &timeline,
+                &known,
+            )
+            .await?
         } else {
             Vec::new()
         };
@@ -294,10 +319,11 @@ impl Round<'_> {
                 write_ephemeral(&mut out, "m.receipt", content);
             }
         }
-        if self.filters.ephemeral.wants_type("m.typing") && self.filters.ephemeral.wants_room(&room.id) {
-            if let Some(content) = self.parts.typing.changes(room.number, since, self.now) {
-                write_ephemeral(&mut out, "m.typing", &content);
-            }
+        if self.filters.ephemeral.wants_type("m.typing")
+            && self.filters.ephemeral.wants_room(&room.id)
+            && let Some(content) = self.parts.typing.changes(room.number, since, self.now)
+        {
+            write_ephemeral(&mut out, "m.typing", &content);
         }
         Ok(out)
     }

@@ -49,8 +49,7 @@ pub(super) async fn load(
     }
     if lazy != LazyMembers::Off {
         for event in senders(rooms, room, timeline, target).await? {
-            let new = lazy == LazyMembers::Redundant
-                || sent.note(reader.user, device, room.number, event.number.0);
+            let new = lazy == LazyMembers::Redundant || sent.note(reader.user, device, room.number, event.number.0);
             if new && members.insert(event.number) && filters.state.wants(&event) {
                 events.push(event);
             }
@@ -64,10 +63,10 @@ pub(super) async fn load(
 fn needed(event: &Event, reader: &Reader, timeline: &Timeline, known: &Known) -> bool {
     let member = event.pdu.state_key.as_deref().unwrap_or_default();
     member == reader.user_id.as_str()
-        || timeline.events.iter().any(|shown| {
-            shown.pdu.sender == member
-                || (known.after && shown.number == event.number)
-        })
+        || timeline
+            .events
+            .iter()
+            .any(|shown| shown.pdu.sender == member || (known.after && shown.number == event.number))
 }
 
 /// The member events of the timeline's senders in a state.

@@ -72,7 +72,7 @@ pub(super) async fn load(
     }
     events.reverse();
     let end = match state_after {
-        Some(root) => root,
+        Some(after) => after,
         None => state_at(rooms, room, window.upto).await?,
     };
     let (before, state_before) = match events.first() {

@@ -16,9 +16,7 @@ use super::{
 use crate::{
     clock::Clock,
     notify::Notifier,
-    rooms::{
-        Presence, Reader, Receipts, Rooms, Typing, Unread, UserRoom,
-    },
+    rooms::{Presence, Reader, Receipts, Rooms, Typing, Unread, UserRoom},
     store::{Position, RoomNo, UserNo, schema::rooms::Membership},
     users::{AccountDataItem, Users},
 };
@@ -250,9 +248,8 @@ impl Round<'_> {
     }
 
     fn of_room<'i>(&self, items: &'i [AccountDataItem], room: RoomNo) -> Vec<&'i AccountDataItem> {
-        let wanted = |item: &&AccountDataItem| {
-            item.room == Some(room) && self.filters.room_account_data.wants_type(&item.kind)
-        };
+        let wanted =
+            |item: &&AccountDataItem| item.room == Some(room) && self.filters.room_account_data.wants_type(&item.kind);
         items.iter().filter(wanted).collect()
     }
 

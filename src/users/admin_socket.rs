@@ -131,9 +131,13 @@ mod tests {
         let mut stream = UnixStream::connect(&path).await.unwrap();
         let client = async {
             let orders = concat!(
-                r#"{"order":"add","name":"anna","password":"correct horse","admin":true}"#, "\n",
-                r#"{"order":"add","name":"anna","password":"correct horse","admin":true}"#, "\n",
-                r#"{"order":"list","after":null}"#, "\n", "nonsense\n",
+                r#"{"order":"add","name":"anna","password":"correct horse","admin":true}"#,
+                "\n",
+                r#"{"order":"add","name":"anna","password":"correct horse","admin":true}"#,
+                "\n",
+                r#"{"order":"list","after":null}"#,
+                "\n",
+                "nonsense\n",
             );
             stream.write_all(orders.as_bytes()).await.unwrap();
             let mut answers = String::new();

@@ -81,7 +81,8 @@ impl Latest {
 impl DeviceLists {
     /// Reads the last changes. Blocks.
     pub(super) fn load(store: Store) -> Result<Self, StoreError> {
-        let mut latest = Latest { upto: store.position(), at: BTreeMap::new(), of: HashMap::new(), superseded: Vec::new() };
+        let mut latest =
+            Latest { upto: store.position(), at: BTreeMap::new(), of: HashMap::new(), superseded: Vec::new() };
         store.walk_blocking(&KEY_CHANGES, |at, change| {
             latest.add(at, change);
             Ok(())

@@ -50,6 +50,8 @@ pub struct DeviceInfo {
     pub display_name: Option<String>,
     /// Its last use, accurate to a few minutes.
     pub seen: Option<DeviceSeen>,
+    /// When it signed in for the first time, Unix time in milliseconds.
+    pub created_at_ms: u64,
 }
 
 /// Lists, names and removes devices. Cheap to clone.
@@ -190,7 +192,12 @@ impl Devices {
 
     fn info(&self, (user, id): (UserNo, String), device: Device, seen: Option<DeviceSeen>) -> DeviceInfo {
         let seen = self.last_seen.unwritten(user, &id).or(seen);
-        DeviceInfo { device_id: id.into(), display_name: device.display_name, seen }
+        DeviceInfo {
+            device_id: id.into(),
+            display_name: device.display_name,
+            created_at_ms: device.created_at_ms,
+            seen,
+        }
     }
 }
 

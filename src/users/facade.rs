@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AccountData, Accounts, Deactivations, DeviceLists, Devices, Filters, Keys, ToDevice, OpenId, Passwords, Profiles, PushRules, Pushers,
-    RegistrationTokens, Sessions, SharedSecret, Uia, UsersError, last_seen::LastSeen, locks::Locks, tokens::Tokens,
+    AccountData, Accounts, Deactivations, DeviceLists, Devices, Filters, Keys, OpenId, Passwords, Profiles, PushRules,
+    Pushers, RegistrationTokens, Sessions, SharedSecret, ToDevice, Uia, UsersError, last_seen::LastSeen, locks::Locks,
+    tokens::Tokens,
 };
 use crate::{clock::Clock, config::Config, ids::Ids, notify::Notifier, store::Store};
 
@@ -87,8 +88,7 @@ impl Users {
         let account_data = AccountData::new(store.clone(), notifier.clone(), locks.clone());
         let secret = config.registration.shared_secret.clone();
         let keys = Keys::new(store.clone(), server.clone(), locks.clone(), notifier.clone());
-        let to_device =
-            ToDevice::load(store.clone(), server, clock.clone(), locks.clone(), notifier.clone())?;
+        let to_device = ToDevice::load(store.clone(), server, clock.clone(), locks.clone(), notifier.clone())?;
         let device_lists = DeviceLists::load(store.clone())?;
         let devices = Devices {
             store: store.clone(),

@@ -18,6 +18,7 @@ use crate::store::UserNo;
 const IGNORED_MAX: usize = 10_000;
 
 #[derive(Deserialize, Default)]
+#[expect(clippy::zero_sized_map_values, reason = "an object of empty objects, by definition")]
 struct IgnoredUserList {
     #[serde(default)]
     ignored_users: BTreeMap<String, IgnoredAny>,

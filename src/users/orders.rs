@@ -184,7 +184,8 @@ mod tests {
         let close = || AdminOrder::Deactivate { user: "ben".into() };
         assert!(matches!(users.carry_out(close()).await, AdminAnswer::Done(_)));
         assert!(matches!(users.carry_out(close()).await, AdminAnswer::Failed(_)));
-        let AdminAnswer::Accounts { accounts, next: None } = users.carry_out(AdminOrder::List { after: None }).await else {
+        let AdminAnswer::Accounts { accounts, next: None } = users.carry_out(AdminOrder::List { after: None }).await
+        else {
             panic!("no list");
         };
         let seen: Vec<_> = accounts.iter().map(|line| (line.user_id.as_str(), line.admin, line.deactivated)).collect();

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use ruma::{
     UserId,
-    push::{Action, AnyPushRuleRef, InsertPushRuleError, NewPushRule, RemovePushRuleError, RuleKind, RuleNotFoundError, Ruleset},
+    push::{
+        Action, AnyPushRuleRef, InsertPushRuleError, NewPushRule, RemovePushRuleError, RuleKind, RuleNotFoundError,
+        Ruleset,
+    },
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{
-    AccountData, UsersError,
-    account_data::PUSH_RULES,
-};
+use super::{AccountData, UsersError, account_data::PUSH_RULES};
 use crate::store::{Batch, Store, UserNo};
 
 /// Rulesets kept in memory, at about 8 KiB each.
@@ -211,10 +211,17 @@ pub(super) fn effective(stored: Option<&RawValue>, user_id: &UserId) -> Ruleset 
     }
 }
 
-/// Rules as the content of `m.push_rules`.
+/// Rules as the content of `m.push_rules`. Kinds without rules are empty lists: clients index into all five.
 pub(super) fn content(rules: &Ruleset) -> Result<Box<RawValue>, UsersError> {
-    serde_json::value::to_raw_value(&Content { global: rules })
-        .map_err(|_| UsersError::Internal("push rules cannot be written"))
+    let mut global = serde_json::Map::new();
+    for kind in ["content", "override", "room", "sender", "underride"] {
+        global.insert(kind.to_owned(), serde_json::Value::Array(Vec::new()));
+    }
+    let unwritable = |_| UsersError::Internal("push rules cannot be written");
+    if let serde_json::Value::Object(kinds) = serde_json::to_value(rules).map_err(unwritable)? {
+        global.extend(kinds);
+    }
+    serde_json::value::to_raw_value(&Content { global }).map_err(unwritable)
 }
 
 #[cfg(test)]

@@ -53,11 +53,8 @@ impl Fixture {
     }
 
     pub(crate) async fn register_on(&self, name: &str, device: NewDevice) -> (Registered, Grant) {
-        let new = NewAccount {
-            localpart: Some(name.to_owned()),
-            password: Some(PASSWORD.into()),
-            ..NewAccount::default()
-        };
+        let new =
+            NewAccount { localpart: Some(name.to_owned()), password: Some(PASSWORD.into()), ..NewAccount::default() };
         let registered = self.users.register(new, Some(device)).await.unwrap();
         let grant = registered.grant.clone().unwrap();
         (registered, grant)

@@ -9,9 +9,7 @@ use std::{
 
 use parking_lot::RwLock;
 use ruma::{
-    DeviceId, OwnedServerName, OwnedUserId, UserId,
-    events::AnyToDeviceEventContent,
-    serde::Raw,
+    DeviceId, OwnedServerName, OwnedUserId, UserId, events::AnyToDeviceEventContent, serde::Raw,
     to_device::DeviceIdOrAllDevices,
 };
 use serde::Serialize;
@@ -93,6 +91,8 @@ struct Queue {
 
 type Queues = HashMap<(UserNo, Box<str>), Queue>;
 
+type Sends = HashMap<(UserNo, Box<str>), usize>;
+
 /// Takes and delivers messages. Cheap to clone.
 #[derive(Clone)]
 pub struct ToDevice {
@@ -103,7 +103,7 @@ pub struct ToDevice {
     notifier: Notifier,
     /// The devices for which something waits: nearly none, and every sync asks.
     queues: Arc<RwLock<Queues>>,
-    sends: Arc<RwLock<HashMap<(UserNo, Box<str>), usize>>>,
+    sends: Arc<RwLock<Sends>>,
 }
 
 #[derive(Serialize)]

@@ -53,7 +53,13 @@ impl Process {
 
     fn spawn(config: &Path) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_homeroom"));
-        command.arg("serve").arg("--config").arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         command.kill_on_drop(true).spawn().unwrap()
     }
 
@@ -135,7 +141,8 @@ impl Writer {
                 return Some(());
             }
             (1, Some(last)) => {
-                let content = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": last, "key": format!("{n}") } });
+                let content =
+                    json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": last, "key": format!("{n}") } });
                 self.ask(Method::PUT, &send("m.reaction"), content).await?
             }
             (2, _) => {
@@ -157,7 +164,10 @@ impl Writer {
                 self.ask(Method::PUT, &path, json!({ "displayname": format!("{n}") })).await?;
                 return Some(());
             }
-            _ => self.ask(Method::PUT, &send("m.room.message"), json!({ "msgtype": "m.text", "body": format!("{n}") })).await?,
+            _ => {
+                self.ask(Method::PUT, &send("m.room.message"), json!({ "msgtype": "m.text", "body": format!("{n}") }))
+                    .await?
+            }
         };
         self.acknowledged.push(answer["event_id"].as_str().unwrap().to_owned());
         Some(())
@@ -177,7 +187,8 @@ async fn prepare(config: &Path) -> Vec<Writer> {
             let answer = writer.ask(Method::POST, "/createRoom", body).await.unwrap();
             let room = answer["room_id"].as_str().unwrap().to_owned();
             let body = json!({ "msgtype": "m.text", "body": "first" });
-            let first = writer.ask(Method::PUT, &format!("/rooms/{room}/send/m.room.message/first"), body).await.unwrap();
+            let first =
+                writer.ask(Method::PUT, &format!("/rooms/{room}/send/m.room.message/first"), body).await.unwrap();
             threads.push(first["event_id"].as_str().unwrap().to_owned());
             rooms.push(room);
         } else {
@@ -264,11 +275,12 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
     assert!(acknowledged > ROUNDS * CLIENTS, "only {acknowledged} events were acknowledged");
     let store = open(&database);
     let mut placed = 0;
-    store.walk_blocking(&TIMELINE, |_, _| {
-        placed += 1;
-        Ok(())
-    })
-    .unwrap();
+    store
+        .walk_blocking(&TIMELINE, |_, _| {
+            placed += 1;
+            Ok(())
+        })
+        .unwrap();
     assert!(placed >= acknowledged);
     eprintln!("{acknowledged} events acknowledged, {placed} in timelines, {all} rows");
 }

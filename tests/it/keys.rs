@@ -76,7 +76,8 @@ async fn those_who_share_a_room_learn_of_changed_devices() {
     let room = anna.create_room(json!({ "preset": "public_chat" })).await;
     let before = next(&anna.sync(None).await);
     ben.join(&room).await.ok();
-    let ((), joined) = anna.sync_until(&before, |answer| lists(answer, "changed").contains(&ben.user_id.as_str()).then_some(())).await;
+    let ((), joined) =
+        anna.sync_until(&before, |answer| lists(answer, "changed").contains(&ben.user_id.as_str()).then_some(())).await;
 
     let coras = next(&cora.sync(None).await);
     // Anna waits, and is woken though nothing happens in the room.
@@ -96,7 +97,8 @@ async fn those_who_share_a_room_learn_of_changed_devices() {
     assert_eq!(changes["changed"], json!([ben.user_id]), "he came into the room");
 
     ben.leave(&room).await.ok();
-    let ((), gone) = anna.sync_until(&after, |answer| lists(answer, "left").contains(&ben.user_id.as_str()).then_some(())).await;
+    let ((), gone) =
+        anna.sync_until(&after, |answer| lists(answer, "left").contains(&ben.user_id.as_str()).then_some(())).await;
     let changes = anna.get(&format!("{V3}/keys/changes?from={}&to={}", escape(&after), escape(&gone))).await.ok();
     assert_eq!(changes["left"], json!([ben.user_id]));
     upload(&ben, "CCCC").await;
@@ -173,9 +175,7 @@ async fn backups_are_kept_and_read_back() {
     anna.get(&format!("{keys}/version")).await.refused(404, "M_NOT_FOUND");
     let description = json!({ "algorithm": "m.megolm_backup.v1", "auth_data": { "foo": "bar" } });
     let version = anna.post(&format!("{keys}/version"), description).await.ok()["version"].as_str().unwrap().to_owned();
-    let session = |n: u64| {
-        json!({ "first_message_index": n, "forwarded_count": 0, "is_verified": true, "session_data": { "a": "b" } })
-    };
+    let session = |n: u64| json!({ "first_message_index": n, "forwarded_count": 0, "is_verified": true, "session_data": { "a": "b" } });
     let rooms: serde_json::Map<String, Value> = (0..3)
         .map(|room| {
             let sessions: serde_json::Map<_, _> = (0..300).map(|n| (format!("S{n}"), session(n))).collect();

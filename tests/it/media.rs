@@ -33,7 +33,8 @@ fn repository(set: impl FnOnce(&mut config::Media)) -> Repository {
     let mut config = Config::defaults(here().to_owned()).media;
     set(&mut config);
     let media =
-        Media::open(folder.path().join("media"), here().to_owned(), config, store, clock.clone(), Ids::seeded(7)).unwrap();
+        Media::open(folder.path().join("media"), here().to_owned(), config, store, clock.clone(), Ids::seeded(7))
+            .unwrap();
     Repository { folder, clock, media }
 }
 
@@ -223,7 +224,8 @@ fn request(server: &Server, client: &Client, method: &str, path: &str) -> Reques
 
 async fn uploaded(server: &Server, client: &Client, kind: &str, name: &str, bytes: &'static [u8]) -> String {
     let path = format!("/_matrix/media/v3/upload{name}");
-    let response = request(server, client, "POST", &path).header("content-type", kind).body(bytes).send().await.unwrap();
+    let response =
+        request(server, client, "POST", &path).header("content-type", kind).body(bytes).send().await.unwrap();
     assert_eq!(response.status(), 200);
     let answer: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
     answer["content_uri"].as_str().unwrap().strip_prefix("mxc://").unwrap().to_owned()
@@ -261,10 +263,12 @@ async fn content_is_served_with_safe_headers() {
 
     let conditional = request(&server, &anna, "GET", &format!("{v1}/{png}")).header("if-none-match", tag);
     assert_eq!(conditional.send().await.unwrap().status(), 304);
-    let part = request(&server, &anna, "GET", &format!("{v1}/{png}")).header("range", "bytes=4-5").send().await.unwrap();
+    let part =
+        request(&server, &anna, "GET", &format!("{v1}/{png}")).header("range", "bytes=4-5").send().await.unwrap();
     assert_eq!((part.status(), header(&part, "content-range")), (StatusCode::PARTIAL_CONTENT, "bytes 4-5/10"));
     assert_eq!(part.bytes().await.unwrap(), "re");
-    let none = request(&server, &anna, "GET", &format!("{v1}/{png}")).header("range", "bytes=10-").send().await.unwrap();
+    let none =
+        request(&server, &anna, "GET", &format!("{v1}/{png}")).header("range", "bytes=10-").send().await.unwrap();
     assert_eq!((none.status(), header(&none, "content-range")), (StatusCode::RANGE_NOT_SATISFIABLE, "bytes */10"));
 }
 
@@ -338,7 +342,8 @@ async fn an_id_comes_before_its_content_over_http_too() {
     let soon = format!("/_matrix/client/v1/media/download/{file}?timeout_ms=0");
     anna.get(&soon).await.refused(504, "M_NOT_YET_UPLOADED");
     let path = format!("/_matrix/media/v3/upload/{file}");
-    let put = request(&server, &anna, "PUT", &path).header("content-type", "image/png").body("png").send().await.unwrap();
+    let put =
+        request(&server, &anna, "PUT", &path).header("content-type", "image/png").body("png").send().await.unwrap();
     assert_eq!(put.status(), 200);
     anna.put(&path, json!({})).await.refused(409, "M_CANNOT_OVERWRITE_MEDIA");
     assert_eq!(get(&server, &anna, &soon).await.bytes().await.unwrap(), "png");

@@ -106,9 +106,9 @@ pub async fn delete_devices(
 fn shown(info: DeviceInfo) -> Device {
     let mut device = Device::new(info.device_id);
     device.display_name = info.display_name;
-    if let Some(seen) = info.seen {
-        device.last_seen_ip = Some(seen.ip);
-        device.last_seen_ts = Some(MilliSecondsSinceUnixEpoch(UInt::new_saturating(seen.at_ms)));
-    }
+    // A device that has only signed in so far was seen then: matrix-nio refuses a list without the time.
+    let seen_at_ms = info.seen.as_ref().map_or(info.created_at_ms, |seen| seen.at_ms);
+    device.last_seen_ts = Some(MilliSecondsSinceUnixEpoch(UInt::new_saturating(seen_at_ms)));
+    device.last_seen_ip = info.seen.map(|seen| seen.ip);
     device
 }

@@ -10,7 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
-    http::{ApiError, Auth, ChunkWriter, JsonBody, JsonBytes, PathArgs, Query, empty_json, json_chunks, services::Services},
+    http::{
+        ApiError, Auth, ChunkWriter, JsonBody, JsonBytes, PathArgs, Query, empty_json, json_chunks, services::Services,
+    },
     store::{UserNo, schema::keys::BackupSession},
     users::keys::{BackupInfo, PlacedSession, SessionsWritten},
 };
@@ -33,6 +35,7 @@ pub struct VersionQuery {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the specification's names")]
 struct Session {
     first_message_index: u64,
     forwarded_count: u64,
@@ -374,7 +377,8 @@ async fn write_room(
     let mut last: Option<String> = None;
     loop {
         let after = last.as_ref().map(|id| (room, id.as_str()));
-        let page = services.users.keys.sessions(user, version, Some(room), after, PAGE).await.map_err(|_| Unfinished)?;
+        let page =
+            services.users.keys.sessions(user, version, Some(room), after, PAGE).await.map_err(|_| Unfinished)?;
         let more = page.len() == PAGE;
         for (_, id, session) in page {
             let comma = if last.is_some() { "," } else { "" };

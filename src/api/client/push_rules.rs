@@ -7,19 +7,25 @@ use std::sync::Arc;
 use axum::extract::State;
 use ruma::{
     api::client::push::{
-        PushRule, delete_pushrule::v3 as delete_pushrule_v3, get_notifications::v3 as get_notifications_v3,
-        get_pushers::v3 as get_pushers_v3, get_pushrule::v3 as get_pushrule_v3,
-        get_pushrule_actions::v3 as get_pushrule_actions_v3, get_pushrule_enabled::v3 as get_pushrule_enabled_v3,
-        get_pushrules_all::v3 as get_pushrules_all_v3, get_pushrules_global_scope::v3 as get_pushrules_global_v3,
+        PushRule,
+        delete_pushrule::v3 as delete_pushrule_v3,
+        get_notifications::v3 as get_notifications_v3,
+        get_pushers::v3 as get_pushers_v3,
+        get_pushrule::v3 as get_pushrule_v3,
+        get_pushrule_actions::v3 as get_pushrule_actions_v3,
+        get_pushrule_enabled::v3 as get_pushrule_enabled_v3,
+        get_pushrules_all::v3 as get_pushrules_all_v3,
+        get_pushrules_global_scope::v3 as get_pushrules_global_v3,
         set_pusher::v3::{self as set_pusher_v3, PusherAction},
-        set_pushrule::v3 as set_pushrule_v3, set_pushrule_actions::v3 as set_pushrule_actions_v3,
+        set_pushrule::v3 as set_pushrule_v3,
+        set_pushrule_actions::v3 as set_pushrule_actions_v3,
         set_pushrule_enabled::v3 as set_pushrule_enabled_v3,
     },
     push::{AnyPushRule, RuleKind},
 };
 
 use crate::{
-    http::{ApiError, Reply, Ruma, Session, services::Services},
+    http::{ApiError, JsonBytes, Reply, Ruma, Session, services::Services},
     users::PushRulesError,
 };
 
@@ -29,9 +35,9 @@ use crate::{
 pub async fn get_pushrules_all(
     State(services): State<Arc<Services>>,
     request: Ruma<get_pushrules_all_v3::Request>,
-) -> Result<Reply<get_pushrules_all_v3::Response>, ApiError> {
-    let rules = services.users.push_rules.ruleset(request.session.user).await?;
-    Ok(Reply(get_pushrules_all_v3::Response::new((*rules).clone())))
+) -> Result<JsonBytes, ApiError> {
+    let content = services.users.push_rules.content(request.session.user).await?;
+    Ok(String::from(Box::<str>::from(content)).into())
 }
 
 /// `GET /_matrix/client/v3/pushrules/global/`: all push rules, as there is no other scope.
@@ -40,9 +46,10 @@ pub async fn get_pushrules_all(
 pub async fn get_pushrules_global_scope(
     State(services): State<Arc<Services>>,
     request: Ruma<get_pushrules_global_v3::Request>,
-) -> Result<Reply<get_pushrules_global_v3::Response>, ApiError> {
-    let rules = services.users.push_rules.ruleset(request.session.user).await?;
-    Ok(Reply(get_pushrules_global_v3::Response::new((*rules).clone())))
+) -> Result<JsonBytes, ApiError> {
+    let content = services.users.push_rules.content(request.session.user).await?;
+    let global = crate::event::content::field(&content, "global").ok_or_else(|| ApiError::internal("no rules"))?;
+    Ok(global.get().to_owned().into())
 }
 
 /// `GET /_matrix/client/v3/pushrules/global/{kind}/{ruleId}`: one push rule.

@@ -6,10 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use ruma::api::client::{
-    account::{
-        request_openid_token::v3 as request_openid_token_v3,
-        whoami::v3 as whoami_v3,
-    },
+    account::{request_openid_token::v3 as request_openid_token_v3, whoami::v3 as whoami_v3},
     session::{logout::v3 as logout_v3, logout_all::v3 as logout_all_v3},
 };
 use ruma::authentication::TokenType;

@@ -57,7 +57,9 @@ pub async fn sync(
 async fn request(hs: &Services, session: &Session, query: SyncQuery) -> Result<Request, ApiError> {
     let since = match query.since.as_deref() {
         None | Some("") => None,
-        Some(text) => Some(token::parse(text).ok_or_else(|| ApiError::invalid_param("`since` is not a token of ours"))?),
+        Some(text) => {
+            Some(token::parse(text).ok_or_else(|| ApiError::invalid_param("`since` is not a token of ours"))?)
+        }
     };
     let is_true = |value: &Option<String>| value.as_deref() == Some("true");
     Ok(Request {

@@ -11,8 +11,8 @@ use crate::http::{ApiError, Reply, Ruma};
 /// Every version whose client-visible changes are served. From v1.17 on they need application services, policy servers
 /// or OAuth, which are not here yet.
 const VERSIONS: [&str; 16] = [
-    "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12", "v1.13", "v1.14",
-    "v1.15", "v1.16",
+    "v1.1", "v1.2", "v1.3", "v1.4", "v1.5", "v1.6", "v1.7", "v1.8", "v1.9", "v1.10", "v1.11", "v1.12", "v1.13",
+    "v1.14", "v1.15", "v1.16",
 ];
 
 /// Proposals that clients look for by name. Each is either part of a version above, and asked for by clients that do

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long an order may take: signing out somebody with many devices takes its time.
-const ANSWER_WAIT: Duration = Duration::from_secs(60);
+const ANSWER_WAIT: Duration = Duration::from_mins(1);
 
 /// The longest answer, in bytes: a page of accounts.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;

@@ -132,8 +132,7 @@ async fn panics() -> JsonBytes {
 pub(super) fn fixture_with(limiter: Limiter, proxies: &[&str]) -> (Router, Shared) {
     let state = Arc::new(Fixture { limiter, addresses: Mutex::default() });
     let proxies = proxies.iter().map(|text| text.parse().unwrap()).collect();
-    let entry =
-        Entry { metrics: Metrics::new(), proxies: Arc::new(TrustedProxies::new(proxies)) };
+    let entry = Entry { metrics: Metrics::new(), proxies: Arc::new(TrustedProxies::new(proxies)) };
     let router = Router::new()
         .route("/_matrix/client/v3/account/whoami", get(who))
         .route("/_matrix/client/v3/rooms/{room_id}/send/{event_type}/{txn_id}", put(send))
@@ -192,4 +191,3 @@ pub(super) fn code(status: u16, errcode: &str) -> (u16, String) {
 pub(super) const WHOAMI: &str = "/_matrix/client/v3/account/whoami";
 pub(super) const SEND: &str = "/_matrix/client/v3/rooms/!r:school.example/send/m.room.message/1";
 pub(super) const CREATE: &str = "/_matrix/client/v3/createRoom";
-

@@ -73,7 +73,11 @@ fn each_format_is_shrunk() {
         (ImageFormat::Gif, Format::Png),
         (ImageFormat::WebP, Format::Jpeg),
     ] {
-        let source = if format == ImageFormat::Gif { DynamicImage::ImageRgba8(opaque(400, 200).to_rgba8()) } else { opaque(400, 200) };
+        let source = if format == ImageFormat::Gif {
+            DynamicImage::ImageRgba8(opaque(400, 200).to_rgba8())
+        } else {
+            opaque(400, 200)
+        };
         let file = file(&source, format);
         let (made, image) = new(make(file.path(), Wanted::at_least(96, 96, Method::Crop)).unwrap());
         assert_eq!((made, image.width(), image.height()), (expected, 96, 96), "{format:?}");
@@ -126,7 +130,9 @@ fn other_content_and_bombs_are_refused() {
         std::fs::write(file.path(), bytes).unwrap();
         make(file.path(), wanted).err()
     };
-    for other in [&b""[..], b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"BM\0\0", b"\x89PNG\r\n\x1a\nxx"] {
+    for other in
+        [&b""[..], b"%PDF-1.7", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"BM\0\0", b"\x89PNG\r\n\x1a\nxx"]
+    {
         assert!(matches!(refusal(other), Some(MediaError::NotAnImage)), "{other:?}");
     }
     // A GIF header that claims 65535 x 65535 pixels.

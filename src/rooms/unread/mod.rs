@@ -21,6 +21,6 @@ mod tally;
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 mod tests;
 
-pub use counter::{Counts, Unread};
 pub(super) use counter::from_users;
+pub use counter::{Counts, Unread};
 pub(super) use facts::{Facts, in_thread};

@@ -22,10 +22,14 @@ impl Check<'_> {
         let (event_end, position_end) = reserved.map_or((0, 0), |reserved| (reserved.event, reserved.position));
         self.walk(&EVENTS, |check, (room, number), event| {
             if number.0 >= event_end {
-                check.report.find(EVENTS.name, || format!("the number of {} could be given out again", event.header.event_id));
+                check
+                    .report
+                    .find(EVENTS.name, || format!("the number of {} could be given out again", event.header.event_id));
             }
             if u64::try_from(event.order).is_ok_and(|order| event.order != Event::UNPLACED && order >= position_end) {
-                check.report.find(EVENTS.name, || format!("the position of {} could be given out again", event.header.event_id));
+                check.report.find(EVENTS.name, || {
+                    format!("the position of {} could be given out again", event.header.event_id)
+                });
             }
             check.event(states, room, number, &event)
         })?;
@@ -37,13 +41,21 @@ impl Check<'_> {
         })?;
         self.walk(&TIMELINE, |check, (room, order), number| {
             if check.get(&EVENTS, &(room, number))?.is_none_or(|event| event.order != order) {
-                check.report.find(TIMELINE.name, || format!("room {} at {order} leads to another event or to none", room.0));
+                check
+                    .report
+                    .find(TIMELINE.name, || format!("room {} at {order} leads to another event or to none", room.0));
             }
             Ok(())
         })
     }
 
-    fn event(&mut self, states: &mut States, room: RoomNo, number: EventNo, event: &StoredEvent) -> Result<(), StoreError> {
+    fn event(
+        &mut self,
+        states: &mut States,
+        room: RoomNo,
+        number: EventNo,
+        event: &StoredEvent,
+    ) -> Result<(), StoreError> {
         let header = &event.header;
         let mut problems: Vec<&str> = Vec::new();
         if self.get(&EVENT_IDS, &header.event_id)? != Some((room, number)) {
@@ -56,10 +68,9 @@ impl Check<'_> {
         if !placed && header.verdict == Verdict::Accepted {
             problems.push("was accepted but has no place");
         }
-        for (other, problem) in [
-            (header.redacted_by, "names a missing redaction"),
-            (header.replaces_state, "replaces a missing event"),
-        ] {
+        for (other, problem) in
+            [(header.redacted_by, "names a missing redaction"), (header.replaces_state, "replaces a missing event")]
+        {
             if let Some(other) = other
                 && !self.has(&EVENTS, &(room, other))?
             {
@@ -103,7 +114,9 @@ impl Check<'_> {
     fn step(&self, number: EventNo, event: &StoredEvent, pdu: &Pdu) -> Result<Option<&'static str>, StoreError> {
         let header = &event.header;
         let Some((kind, key)) = pdu.state_pair().filter(|_| header.verdict == Verdict::Accepted) else {
-            return Ok((header.state_before != header.state_after).then_some("changes the state though it is no state event"));
+            return Ok(
+                (header.state_before != header.state_after).then_some("changes the state though it is no state event")
+            );
         };
         let Some(key) = self.get(&STATE_KEY_NUMBERS, &format!("{kind}\0{key}"))? else {
             return Ok(Some("has a state key without a number"));
@@ -116,14 +129,18 @@ impl Check<'_> {
         self.walk(&RELATIONS, |check, (room, parent, _, order), child| {
             check.is_event(RELATIONS.name, room, parent)?;
             if check.get(&EVENTS, &(room, child))?.is_none_or(|event| event.order != order) {
-                check.report.find(RELATIONS.name, || format!("room {}: a child of event {} is elsewhere or missing", room.0, parent.0));
+                check.report.find(RELATIONS.name, || {
+                    format!("room {}: a child of event {} is elsewhere or missing", room.0, parent.0)
+                });
             }
             Ok(())
         })?;
         self.walk(&ANNOTATIONS, |check, (room, parent, sender, _), child| {
             check.is_event(ANNOTATIONS.name, room, parent)?;
             if check.get(&EVENTS, &(room, child))?.is_none_or(|event| event.header.sender != sender) {
-                check.report.find(ANNOTATIONS.name, || format!("room {}: an annotation of event {} is missing", room.0, parent.0));
+                check.report.find(ANNOTATIONS.name, || {
+                    format!("room {}: an annotation of event {} is missing", room.0, parent.0)
+                });
             }
             Ok(())
         })?;

@@ -7,8 +7,8 @@ use crate::store::{
     StoreError, UserNo,
     schema::{
         keys::{
-            BACKUP_SESSIONS, BACKUPS, CROSS_SIGNING_KEYS, DEVICE_KEYS, FALLBACK_KEYS, KEY_CHANGES, ONE_TIME_KEY_IDS, ONE_TIME_KEYS,
-            TO_DEVICE, TO_DEVICE_PARTS,
+            BACKUP_SESSIONS, BACKUPS, CROSS_SIGNING_KEYS, DEVICE_KEYS, FALLBACK_KEYS, KEY_CHANGES, ONE_TIME_KEY_IDS,
+            ONE_TIME_KEYS, TO_DEVICE, TO_DEVICE_PARTS,
         },
         users::DEVICES,
     },
@@ -21,15 +21,17 @@ impl Check<'_> {
             if serde_json::from_str::<serde::de::IgnoredAny>(&json).is_err() {
                 check.report.find(DEVICE_KEYS.name, || format!("the keys of a device of user {} are no JSON", user.0));
             }
-            check.is_device(DEVICE_KEYS.name, (user, device))
+            check.is_device(DEVICE_KEYS.name, &(user, device))
         })?;
         self.walk(&ONE_TIME_KEYS, |check, (user, device, algorithm, order), row| {
             let name = row.key_id.split_once(':').map(|(algorithm, _)| algorithm);
             let listed = check.get(&ONE_TIME_KEY_IDS, &(user, device.clone(), row.key_id.clone()))?;
             if name != Some(algorithm.as_str()) || listed != Some(order) {
-                check.report.find(ONE_TIME_KEYS.name, || format!("a one-time key of user {} is not in its index", user.0));
+                check
+                    .report
+                    .find(ONE_TIME_KEYS.name, || format!("a one-time key of user {} is not in its index", user.0));
             }
-            check.is_device(ONE_TIME_KEYS.name, (user, device))
+            check.is_device(ONE_TIME_KEYS.name, &(user, device))
         })?;
         self.walk(&ONE_TIME_KEY_IDS, |check, (user, device, key_id), order| {
             let algorithm = key_id.split_once(':').map(|(algorithm, _)| algorithm.to_owned()).unwrap_or_default();
@@ -38,11 +40,11 @@ impl Check<'_> {
             }
             Ok(())
         })?;
-        self.walk(&FALLBACK_KEYS, |check, (user, device, _), _| check.is_device(FALLBACK_KEYS.name, (user, device)))?;
+        self.walk(&FALLBACK_KEYS, |check, (user, device, _), _| check.is_device(FALLBACK_KEYS.name, &(user, device)))?;
         self.walk(&CROSS_SIGNING_KEYS, |check, (user, _), _| check.user_is_named(CROSS_SIGNING_KEYS.name, user))?;
         self.walk(&KEY_CHANGES, |check, _, change| check.user_is_named(KEY_CHANGES.name, change.user))?;
-        self.walk(&TO_DEVICE, |check, (user, device, _), _| check.is_device(TO_DEVICE.name, (user, device)))?;
-        self.walk(&TO_DEVICE_PARTS, |check, device, _| check.is_device(TO_DEVICE_PARTS.name, device))?;
+        self.walk(&TO_DEVICE, |check, (user, device, _), _| check.is_device(TO_DEVICE.name, &(user, device)))?;
+        self.walk(&TO_DEVICE_PARTS, |check, device, _| check.is_device(TO_DEVICE_PARTS.name, &device))?;
         self.backups()
     }
 
@@ -69,8 +71,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn is_device(&mut self, table: &'static str, device: (UserNo, String)) -> Result<(), StoreError> {
-        if !self.has(&DEVICES, &device)? {
+    fn is_device(&mut self, table: &'static str, device: &(UserNo, String)) -> Result<(), StoreError> {
+        if !self.has(&DEVICES, device)? {
             self.report.find(table, || format!("a device of user {} is missing", device.0.0));
         }
         Ok(())

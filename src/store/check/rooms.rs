@@ -49,11 +49,15 @@ impl Check<'_> {
             let state = check.current_state(states, room)?;
             for (key, event) in check.state_entries(state)? {
                 let pair = check.get(&STATE_KEY_NAMES, &key)?;
-                let Some(name) = pair.as_deref().and_then(|pair| pair.strip_prefix("m.room.member\0")) else { continue };
+                let Some(name) = pair.as_deref().and_then(|pair| pair.strip_prefix("m.room.member\0")) else {
+                    continue;
+                };
                 let Some(user) = check.get(&USER_NUMBERS, &name.to_owned())? else { continue };
                 let record = check.get(&MEMBERS, &(room, UserNo(user)))?;
                 if record.is_none_or(|record| record.event != EventNo(event)) {
-                    check.report.find(MEMBERS.name, || format!("room {}, {name}: the room's state has another event", room.0));
+                    check
+                        .report
+                        .find(MEMBERS.name, || format!("room {}, {name}: the room's state has another event", room.0));
                 }
             }
             Ok(())
@@ -64,7 +68,9 @@ impl Check<'_> {
         })?;
         self.walk(&INVITE_STATE, |check, (user, room), stripped| {
             if serde_json::from_str::<Vec<serde_json::Value>>(&stripped).is_err() {
-                check.report.find(INVITE_STATE.name, || format!("user {}, room {}: not a list of events", user.0, room.0));
+                check
+                    .report
+                    .find(INVITE_STATE.name, || format!("user {}, room {}: not a list of events", user.0, room.0));
             }
             check.user_is_named(INVITE_STATE.name, user)?;
             check.room_is_named(INVITE_STATE.name, room)
@@ -106,10 +112,14 @@ impl Check<'_> {
 
     /// Receipts are found by when they came; aliases by their room.
     pub(super) fn receipts_and_aliases(&mut self) -> Result<(), StoreError> {
-        self.agree(&RECEIPTS, &RECEIPT_LOG, |(room, user, kind), receipt| Some(((*room, receipt.position), (*user, kind.clone()))))?;
+        self.agree(&RECEIPTS, &RECEIPT_LOG, |(room, user, kind), receipt| {
+            Some(((*room, receipt.position), (*user, kind.clone())))
+        })?;
         self.walk(&RECEIPT_LOG, |check, (room, position), (user, kind)| {
             if check.get(&RECEIPTS, &(room, user, kind))?.is_none_or(|receipt| receipt.position != position) {
-                check.report.find(RECEIPT_LOG.name, || format!("room {}: {} leads to another receipt or to none", room.0, position.0));
+                check.report.find(RECEIPT_LOG.name, || {
+                    format!("room {}: {} leads to another receipt or to none", room.0, position.0)
+                });
             }
             Ok(())
         })?;

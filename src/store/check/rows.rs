@@ -65,14 +65,17 @@ impl Check<'_> {
         // Tags are below 255, so the next one ends the table.
         let to = vec![table.tag.saturating_add(1)];
         loop {
-            let scan = Scan { family: table.family, from: from.clone(), to: to.clone(), descending: false, limit: PAGE };
+            let scan =
+                Scan { family: table.family, from: from.clone(), to: to.clone(), descending: false, limit: PAGE };
             let page = self.engine.scan_blocking(&scan)?;
             for (key, value) in &page {
                 self.report.rows += u64::from(first_time);
                 match (table.decode_key(key), V::decode(value)) {
                     (Some(key), Some(value)) => each(self, key, value)?,
                     // Keys can be secrets' hashes: no more than their size is told.
-                    _ => self.report.find(table.name, || format!("a row with a key of {} bytes does not decode", key.len())),
+                    _ => self
+                        .report
+                        .find(table.name, || format!("a row with a key of {} bytes does not decode", key.len())),
                 }
             }
             match page.last() {
@@ -96,7 +99,11 @@ impl Check<'_> {
     }
 
     /// The last row whose key begins with `part`.
-    pub(super) fn last<K: Key, V: Value, P: Key>(&self, table: &Table<K, V>, part: &P) -> Result<Option<(K, V)>, StoreError> {
+    pub(super) fn last<K: Key, V: Value, P: Key>(
+        &self,
+        table: &Table<K, V>,
+        part: &P,
+    ) -> Result<Option<(K, V)>, StoreError> {
         let from = table.prefix(part);
         let mut to = from.clone();
         // Longer than any rest of a key that consists of integers.
@@ -123,7 +130,9 @@ impl Check<'_> {
             let Some((other_key, other_value)) = expected(&key, &value) else { return Ok(()) };
             match check.get(other, &other_key)? {
                 Some(found) if found == other_value => {}
-                Some(_) => check.report.find(table.name, || format!("{key:?} differs from its counterpart in {}", other.name)),
+                Some(_) => {
+                    check.report.find(table.name, || format!("{key:?} differs from its counterpart in {}", other.name));
+                }
                 None => check.report.find(table.name, || format!("{key:?} has no counterpart in {}", other.name)),
             }
             Ok(())

@@ -51,7 +51,8 @@ impl Check<'_> {
         }
         let Some(node) = self.node(state.0)? else {
             states.whole.insert(state.0);
-            self.report.find(STATE_NODES.name, || format!("a state of room {} lacks its root {}", room.0, hex(&state.0)));
+            self.report
+                .find(STATE_NODES.name, || format!("a state of room {} lacks its root {}", room.0, hex(&state.0)));
             return Ok(());
         };
         let child = Child { id: state.0, count: node.count() };
@@ -62,11 +63,14 @@ impl Check<'_> {
                 continue;
             }
             let Some(node) = self.node(place.child.id)? else {
-                self.report.find(STATE_NODES.name, || format!("a state of room {} lacks the node {}", room.0, hex(&place.child.id)));
+                self.report.find(STATE_NODES.name, || {
+                    format!("a state of room {} lacks the node {}", room.0, hex(&place.child.id))
+                });
                 continue;
             };
             if node.count() != place.child.count {
-                self.report.find(STATE_NODES.name, || format!("{} does not hold what its parent says", hex(&place.child.id)));
+                self.report
+                    .find(STATE_NODES.name, || format!("{} does not hold what its parent says", hex(&place.child.id)));
             }
             if let Node::Leaf(entries) = &node {
                 self.leaf(states, room, &place, entries)?;
@@ -85,16 +89,22 @@ impl Check<'_> {
     fn leaf(&mut self, states: &mut States, room: RoomNo, place: &Place, entries: &[Entry]) -> Result<(), StoreError> {
         for &(key, event) in entries {
             if !(place.low..=place.high).contains(&mix(key)) {
-                self.report.find(STATE_NODES.name, || format!("{} holds the state key {key}, which belongs elsewhere", hex(&place.child.id)));
+                self.report.find(STATE_NODES.name, || {
+                    format!("{} holds the state key {key}, which belongs elsewhere", hex(&place.child.id))
+                });
             }
             if !states.entries.insert((room, (key, event))) {
                 continue;
             }
             if !self.has(&EVENTS, &(room, EventNo(event)))? {
-                self.report.find(STATE_NODES.name, || format!("a state of room {} names the event {event}, which is missing", room.0));
+                self.report.find(STATE_NODES.name, || {
+                    format!("a state of room {} names the event {event}, which is missing", room.0)
+                });
             }
             if !self.has(&STATE_KEY_NAMES, &key)? {
-                self.report.find(STATE_NODES.name, || format!("a state of room {} has an entry for {key}, which is no state key", room.0));
+                self.report.find(STATE_NODES.name, || {
+                    format!("a state of room {} has an entry for {key}, which is no state key", room.0)
+                });
             }
         }
         Ok(())

@@ -14,13 +14,17 @@ use crate::{
         events::{Header, Verdict},
         schema::{
             COUNTERS, ROOM_NAMES, STATE_KEY_NAMES, USER_NAMES, USER_NUMBERS,
-            rooms::{
-                ALIASES, AliasRecord, EVENT_IDS, EVENTS, MEMBERS, MemberRecord, Membership, PUBLISHED, RECEIPT_LOG, RECEIPTS, RELATIONS,
-                ROOM_ALIASES, ROOMS, ReceiptRecord, RoomRecord, STATE_NODES, THREAD_ORDER, THREADS, TIMELINE, USER_ROOMS,
-            },
             keys::{BACKUP_SESSIONS, BackupSession, DEVICE_KEYS, ONE_TIME_KEY_IDS, ONE_TIME_KEYS, OneTimeKeyRow},
             media::{MEDIA_BY_HASH, MEDIA_USAGE},
-            users::{ACCOUNTS, Account, Device, DEVICES, ACCOUNT_DATA, ACCOUNT_DATA_LOG, AccountDatum, DEVICE_TOKENS, DeviceToken, GLOBAL, TOKENS, Token, TokenKind},
+            rooms::{
+                ALIASES, AliasRecord, EVENT_IDS, EVENTS, MEMBERS, MemberRecord, Membership, PUBLISHED, RECEIPT_LOG,
+                RECEIPTS, RELATIONS, ROOM_ALIASES, ROOMS, ReceiptRecord, RoomRecord, STATE_NODES, THREAD_ORDER,
+                THREADS, TIMELINE, USER_ROOMS,
+            },
+            users::{
+                ACCOUNT_DATA, ACCOUNT_DATA_LOG, ACCOUNTS, Account, AccountDatum, DEVICE_TOKENS, DEVICES, Device,
+                DeviceToken, GLOBAL, TOKENS, Token, TokenKind,
+            },
         },
         state_tree::{StateRoot, StateTree},
     },
@@ -62,7 +66,8 @@ impl Server {
         self.append("m.room.create", Some(""), r#"{"room_version":"11"}"#, |_, _, _| {}).await;
         let joined = move |number, order: i64, rows: &mut Rows| {
             let position = Position(order.try_into().unwrap());
-            let record = MemberRecord { membership: Membership::Join, event: number, position, was_joined: true, local: true };
+            let record =
+                MemberRecord { membership: Membership::Join, event: number, position, was_joined: true, local: true };
             rows.put(&MEMBERS, &(room, user), &record);
             rows.put(&USER_ROOMS, &(user, room), &record);
         };
@@ -248,14 +253,20 @@ async fn rows_without_their_counterpart_are_found() {
     })
     .await;
     assert_eq!(tables(&report), ["relations"]);
-    let report = Server::damaged(async |s, batch| batch.put(&RECEIPT_LOG, &(s.room, Position(1)), &(s.user, "m.read\0".into()))).await;
+    let report =
+        Server::damaged(async |s, batch| batch.put(&RECEIPT_LOG, &(s.room, Position(1)), &(s.user, "m.read\0".into())))
+            .await;
     assert_eq!(tables(&report), ["receipt_log"]);
     let report = Server::damaged(async |_, batch| batch.delete(&ALIASES, &"#hall:a.example".into())).await;
     assert_eq!(tables(&report), ["room_aliases"]);
     let report = Server::damaged(async |_, batch| batch.put(&PUBLISHED, &RoomNo(999), &())).await;
     assert_eq!(tables(&report), ["published"]);
     let report = Server::damaged(async |s, batch| {
-        batch.put(&ACCOUNT_DATA, &(s.user, GLOBAL, "m.direct".into()), &AccountDatum { position: Position(4), content: "{}".into() });
+        batch.put(
+            &ACCOUNT_DATA,
+            &(s.user, GLOBAL, "m.direct".into()),
+            &AccountDatum { position: Position(4), content: "{}".into() },
+        );
     })
     .await;
     assert_eq!(tables(&report), [ACCOUNT_DATA.name]);
@@ -276,7 +287,11 @@ async fn tokens_are_checked_and_never_told() {
             fresh: true,
         };
         batch.put(&TOKENS, &[0xab; 32], &token);
-        batch.put(&DEVICE_TOKENS, &(s.user, "D".into(), [0xcd; 32]), &DeviceToken { kind: TokenKind::Access, generation: 1 });
+        batch.put(
+            &DEVICE_TOKENS,
+            &(s.user, "D".into(), [0xcd; 32]),
+            &DeviceToken { kind: TokenKind::Access, generation: 1 },
+        );
         // Not a token at all.
         batch.put_encoded(&TOKENS, &[0xef; 32], vec![9, 9]);
     })
@@ -352,5 +367,9 @@ async fn a_state_key_that_was_never_named_is_found() {
         batch.put(&EVENTS, &(s.room, s.made[61].number), &event);
     })
     .await;
-    assert!(report.findings.iter().any(|finding| finding.what.contains("9999, which is no state key")), "{:?}", report.findings);
+    assert!(
+        report.findings.iter().any(|finding| finding.what.contains("9999, which is no state key")),
+        "{:?}",
+        report.findings
+    );
 }

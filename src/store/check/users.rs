@@ -9,8 +9,8 @@ use crate::store::{
         USER_NAMES,
         media::{MEDIA, MEDIA_BY_HASH, MEDIA_PENDING, MEDIA_USAGE, MediaState},
         users::{
-            ACCOUNT_DATA, ACCOUNT_DATA_LOG, ACCOUNTS, AccountDataChange, DEVICE_TOKENS, DEVICES, DeviceToken, PROFILE_FIELDS,
-            PUSHER_OWNERS, PUSHERS, TOKENS,
+            ACCOUNT_DATA, ACCOUNT_DATA_LOG, ACCOUNTS, AccountDataChange, DEVICE_TOKENS, DEVICES, DeviceToken,
+            PROFILE_FIELDS, PUSHER_OWNERS, PUSHERS, TOKENS,
         },
     },
 };
@@ -20,7 +20,8 @@ impl Check<'_> {
     pub(super) fn users(&mut self) -> Result<(), StoreError> {
         self.walk(&ACCOUNTS, |check, user, account| {
             let name = check.get(&USER_NAMES, &user.0)?;
-            let localpart = name.as_deref().and_then(|name| name.strip_prefix('@')?.split_once(':')).map(|(part, _)| part);
+            let localpart =
+                name.as_deref().and_then(|name| name.strip_prefix('@')?.split_once(':')).map(|(part, _)| part);
             if localpart != Some(account.localpart.as_str()) {
                 check.report.find(ACCOUNTS.name, || format!("user {} has another name than its account", user.0));
             }
@@ -40,7 +41,9 @@ impl Check<'_> {
         self.walk(&ACCOUNT_DATA_LOG, |check, (user, position), change| {
             let datum = check.get(&ACCOUNT_DATA, &(user, change.room, change.kind))?;
             if datum.is_none_or(|datum| datum.position != position) {
-                check.report.find(ACCOUNT_DATA_LOG.name, || format!("user {} at {}: no such account data", user.0, position.0));
+                check
+                    .report
+                    .find(ACCOUNT_DATA_LOG.name, || format!("user {} at {}: no such account data", user.0, position.0));
             }
             Ok(())
         })?;
@@ -64,7 +67,9 @@ impl Check<'_> {
             let expected = DeviceToken { kind: token.kind, generation: token.generation };
             let key = (token.user, token.device_id, hash);
             if check.get(&DEVICE_TOKENS, &key)? != Some(expected) {
-                check.report.find(TOKENS.name, || format!("a token of user {} is not known by its device", token.user.0));
+                check
+                    .report
+                    .find(TOKENS.name, || format!("a token of user {} is not known by its device", token.user.0));
             }
             if !check.has(&DEVICES, &(key.0, key.1))? {
                 check.report.find(TOKENS.name, || format!("a token of user {} has no device", token.user.0));
@@ -73,7 +78,9 @@ impl Check<'_> {
         })?;
         self.walk(&DEVICE_TOKENS, |check, (user, device, hash), _| {
             if check.get(&TOKENS, &hash)?.is_none_or(|token| (token.user, token.device_id) != (user, device)) {
-                check.report.find(DEVICE_TOKENS.name, || format!("a device of user {} has a token that is not valid", user.0));
+                check
+                    .report
+                    .find(DEVICE_TOKENS.name, || format!("a device of user {} has a token that is not valid", user.0));
             }
             Ok(())
         })
@@ -85,7 +92,9 @@ impl Check<'_> {
         self.walk(&MEDIA, |check, id, media| {
             check.user_is_named(MEDIA.name, media.uploader)?;
             let indexed = match &media.state {
-                MediaState::Pending { expires_ms } => check.has(&MEDIA_PENDING, &(media.uploader, *expires_ms, id.clone()))?,
+                MediaState::Pending { expires_ms } => {
+                    check.has(&MEDIA_PENDING, &(media.uploader, *expires_ms, id.clone()))?
+                }
                 MediaState::Stored(content) => {
                     let sum = used.entry(media.uploader).or_default();
                     *sum = sum.saturating_add(content.size);
@@ -114,7 +123,9 @@ impl Check<'_> {
         self.walk(&MEDIA_USAGE, |check, user, bytes| {
             let expected = used.remove(&user).unwrap_or(0);
             if bytes != expected {
-                check.report.find(MEDIA_USAGE.name, || format!("user {} is said to use {bytes} bytes, not {expected}", user.0));
+                check
+                    .report
+                    .find(MEDIA_USAGE.name, || format!("user {} is said to use {bytes} bytes, not {expected}", user.0));
             }
             Ok(())
         })?;

@@ -167,9 +167,7 @@ pub struct Deactivation {
     pub erase: bool,
 }
 
-record!(
-    Account, Token, DeviceToken, Device, DeviceSeen, AccountDatum, AccountDataChange, Filter, Pusher, Deactivation,
-);
+record!(Account, Token, DeviceToken, Device, DeviceSeen, AccountDatum, AccountDataChange, Filter, Pusher, Deactivation,);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, missing_docs)]

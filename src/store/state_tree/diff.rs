@@ -62,7 +62,9 @@ fn align(old: &[Slot], new: &[Slot], pairs: &mut Vec<(NodeId, NodeId)>, unlike: 
     for slot in old {
         match new.iter().find(|other| same_place(slot, other)) {
             Some(other) if other.child.id == slot.child.id => {}
-            Some(other) if !slot.child.is_leaf() && !other.child.is_leaf() => pairs.push((slot.child.id, other.child.id)),
+            Some(other) if !slot.child.is_leaf() && !other.child.is_leaf() => {
+                pairs.push((slot.child.id, other.child.id));
+            }
             Some(other) => {
                 unlike.old.push(slot.child.id);
                 unlike.new.push(other.child.id);

@@ -30,10 +30,13 @@ async fn a_change_is_told_once_with_its_last_content() {
     assert_eq!(data.of_room(anna.user, RoomNo(7)).await.unwrap().len(), 1);
     // Each row has one row in the log.
     let mut logged = 0;
-    fixture.store.walk_blocking(&ACCOUNT_DATA_LOG, |_, _| {
-        logged += 1;
-        Ok(())
-    }).unwrap();
+    fixture
+        .store
+        .walk_blocking(&ACCOUNT_DATA_LOG, |_, _| {
+            logged += 1;
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(logged, 2);
 }
 
@@ -72,7 +75,12 @@ async fn tags_change_one_by_one() {
         };
         data.change_tags(anna.user, room, change).await.unwrap();
     }
-    data.change_tags(anna.user, room, |tags| { tags.remove("u.work"); Ok(()) }).await.unwrap();
+    data.change_tags(anna.user, room, |tags| {
+        tags.remove("u.work");
+        Ok(())
+    })
+    .await
+    .unwrap();
     assert_eq!(data.tags(anna.user, room).await.unwrap().keys().collect::<Vec<_>>(), ["m.favourite"]);
     let stored = data.get(anna.user, Some(room), TAG).await.unwrap().unwrap();
     assert_eq!(stored.get(), r#"{"tags":{"m.favourite":{"order":0.5}}}"#);

@@ -59,7 +59,8 @@ async fn the_same_filter_has_one_id() {
     let (anna, _) = fixture.register("anna").await;
     let filters = &fixture.users.filters;
     let raw = |text: &str| serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
-    let id = filters.create(anna.user, &raw(r#"{"room":{"timeline":{"limit":5}},"presence":{"limit":1}}"#)).await.unwrap();
+    let id =
+        filters.create(anna.user, &raw(r#"{"room":{"timeline":{"limit":5}},"presence":{"limit":1}}"#)).await.unwrap();
     let same = filters.create(anna.user, &raw(r#"{"presence": {"limit":1}, "room":{"timeline":{"limit":5}}}"#)).await;
     assert_eq!(same.unwrap(), id);
     let definition = filters.definition(anna.user, &id).await.unwrap().unwrap();

@@ -35,11 +35,6 @@ impl KeyObject {
         self.0.remove(property);
     }
 
-    /// A property that is a string.
-    pub(super) fn string(&self, property: &str) -> Option<&str> {
-        self.0.get(property)?.as_str()
-    }
-
     /// Whether `usage` names a usage.
     pub(super) fn has_usage(&self, usage: &str) -> bool {
         let list = self.0.get("usage").and_then(CanonicalJsonValue::as_array);
@@ -106,7 +101,8 @@ impl KeyObject {
         let Some((public_key, signature)) = parse(public_key).zip(parse(signature)) else { return false };
         to_canonical_json_string_for_signing(&self.0).is_ok_and(|text| {
             let algorithm = SigningKeyAlgorithm::Ed25519;
-            verify_canonical_json_bytes(&algorithm, public_key.as_bytes(), signature.as_bytes(), text.as_bytes()).is_ok()
+            verify_canonical_json_bytes(&algorithm, public_key.as_bytes(), signature.as_bytes(), text.as_bytes())
+                .is_ok()
         })
     }
 }

@@ -7,11 +7,7 @@ use std::collections::BTreeMap;
 
 use ruma::{OwnedUserId, UserId};
 
-use super::{
-    Keys, KeysError,
-    cross_signing::public_key,
-    object::KeyObject,
-};
+use super::{Keys, KeysError, cross_signing::public_key, object::KeyObject};
 use crate::{
     store::{
         Batch, UserNo,

@@ -97,7 +97,9 @@ impl Person {
     }
 
     async fn set_up(&self, server: &Fixture) {
-        self.upload(server, KeyUpload { device_keys: Some(raw(&self.device_keys())), ..KeyUpload::default() }).await.unwrap();
+        self.upload(server, KeyUpload { device_keys: Some(raw(&self.device_keys())), ..KeyUpload::default() })
+            .await
+            .unwrap();
         server.users.keys.upload_signing_keys(self.user, &self.id, &self.signing_keys()).await.unwrap();
     }
 
@@ -266,7 +268,8 @@ async fn cross_signing_keys_are_checked() {
 #[tokio::test]
 async fn signatures_are_checked_and_shown_to_whom_they_concern() {
     let server = Fixture::new();
-    let people = (Person::new(&server, "anna").await, Person::new(&server, "ben").await, Person::new(&server, "cora").await);
+    let people =
+        (Person::new(&server, "anna").await, Person::new(&server, "ben").await, Person::new(&server, "cora").await);
     let (anna, ben, cora) = &people;
     for person in [anna, ben, cora] {
         person.set_up(&server).await;
@@ -297,7 +300,8 @@ async fn signatures_are_checked_and_shown_to_whom_they_concern() {
     assert_eq!(sign(cora, ben, &master, &other_content).await, Some(SignatureFailure::Invalid));
 
     let signers = async |reader: &Person| {
-        let shown: Value = serde_json::from_str(reader.query(&server, ben).await.master_keys[&ben.id].json().get()).unwrap();
+        let shown: Value =
+            serde_json::from_str(reader.query(&server, ben).await.master_keys[&ben.id].json().get()).unwrap();
         shown["signatures"].as_object().map_or(0, serde_json::Map::len)
     };
     assert_eq!((signers(anna).await, signers(ben).await, signers(cora).await), (1, 0, 0));

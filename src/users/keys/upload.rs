@@ -88,7 +88,8 @@ impl Keys {
         }
         // Signatures of other keys of the same id say nothing about these.
         if known.is_some_and(|known| !KeyObject::parse(&known).is_ok_and(|known| known.same_content(keys))) {
-            let signatures = self.store.prefix(&KEY_SIGNATURES, device, Order::Ascending, super::service::SIGNATURES_MAX);
+            let signatures =
+                self.store.prefix(&KEY_SIGNATURES, device, Order::Ascending, super::service::SIGNATURES_MAX);
             for (key, _) in signatures.await? {
                 batch.delete(&KEY_SIGNATURES, &key);
             }
@@ -111,7 +112,8 @@ impl Keys {
         let known = self.store.prefix(&ONE_TIME_KEYS, &device, Order::Ascending, ONE_TIME_KEYS_MAX).await?;
         let mut next = known.iter().map(|((.., order), _)| order + 1).max().unwrap_or_default();
         let mut count = known.len();
-        let known: BTreeMap<&str, &str> = known.iter().map(|(_, row)| (row.key_id.as_str(), row.key.as_str())).collect();
+        let known: BTreeMap<&str, &str> =
+            known.iter().map(|(_, row)| (row.key_id.as_str(), row.key.as_str())).collect();
         for (row, algorithm) in keys {
             match known.get(row.key_id.as_str()) {
                 Some(key) if *key == row.key => continue,

@@ -22,18 +22,36 @@ async fn order(fixture: &Fixture, user: UserNo) -> Vec<String> {
 #[tokio::test]
 async fn the_default_rules_are_those_of_the_specification() {
     let rules = effective(None, ruma::user_id!("@anna:school.example"));
-    let of = |rules: Vec<&str>| rules.into_iter().filter(|id| !id.contains("msc3930")).map(str::to_owned).collect::<Vec<_>>();
+    let of = |rules: Vec<&str>| {
+        rules.into_iter().filter(|id| !id.contains("msc3930")).map(str::to_owned).collect::<Vec<_>>()
+    };
     let overrides = of(rules.override_.iter().map(|rule| rule.rule_id.as_str()).collect());
-    assert_eq!(overrides, [
-        ".m.rule.master", ".m.rule.suppress_notices", ".m.rule.invite_for_me", ".m.rule.member_event",
-        ".m.rule.is_user_mention", ".m.rule.is_room_mention", ".m.rule.tombstone", ".m.rule.reaction",
-        ".m.rule.room.server_acl", ".m.rule.suppress_edits",
-    ]);
+    assert_eq!(
+        overrides,
+        [
+            ".m.rule.master",
+            ".m.rule.suppress_notices",
+            ".m.rule.invite_for_me",
+            ".m.rule.member_event",
+            ".m.rule.is_user_mention",
+            ".m.rule.is_room_mention",
+            ".m.rule.tombstone",
+            ".m.rule.reaction",
+            ".m.rule.room.server_acl",
+            ".m.rule.suppress_edits",
+        ]
+    );
     let underrides = of(rules.underride.iter().map(|rule| rule.rule_id.as_str()).collect());
-    assert_eq!(underrides, [
-        ".m.rule.call", ".m.rule.encrypted_room_one_to_one", ".m.rule.room_one_to_one", ".m.rule.message",
-        ".m.rule.encrypted",
-    ]);
+    assert_eq!(
+        underrides,
+        [
+            ".m.rule.call",
+            ".m.rule.encrypted_room_one_to_one",
+            ".m.rule.room_one_to_one",
+            ".m.rule.message",
+            ".m.rule.encrypted",
+        ]
+    );
     assert!(rules.content.is_empty() && rules.room.is_empty() && rules.sender.is_empty());
 }
 

@@ -10,7 +10,11 @@ async fn of_many_who_want_a_name_one_gets_it() {
         .map(|_| {
             let users = fixture.users.clone();
             tokio::spawn(async move {
-                let new = NewAccount { localpart: Some("anna".into()), password: Some(PASSWORD.into()), ..Default::default() };
+                let new = NewAccount {
+                    localpart: Some("anna".into()),
+                    password: Some(PASSWORD.into()),
+                    ..Default::default()
+                };
                 users.register(new, Some(NewDevice::default())).await
             })
         })

@@ -3,7 +3,10 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::users::{Grant, NewDevice, test::{Fixture, PASSWORD}};
+use crate::users::{
+    Grant, NewDevice,
+    test::{Fixture, PASSWORD},
+};
 
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -146,7 +149,8 @@ async fn locked_and_closed_accounts_cannot_sign_in() {
 async fn wrong_names_and_passwords_are_not_told_apart() {
     let fixture = Fixture::new();
     fixture.register("anna").await;
-    for (name, password) in [("anna", "wrong horse"), ("nobody", PASSWORD), ("@anna:other.example", PASSWORD), ("", "")] {
+    for (name, password) in [("anna", "wrong horse"), ("nobody", PASSWORD), ("@anna:other.example", PASSWORD), ("", "")]
+    {
         let refused = fixture.users.login(name, password.into(), &NewDevice::default()).await;
         assert!(matches!(refused, Err(UsersError::WrongCredentials)), "{name}");
     }

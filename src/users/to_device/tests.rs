@@ -42,11 +42,15 @@ impl Server {
 
     async fn take(&self, upto: Position, limit: usize) -> Vec<String> {
         let events = self.fixture.users.to_device.take(self.ben.0, "B1".into(), upto, limit).await.unwrap();
-        events.iter().map(|event| serde_json::from_str::<serde_json::Value>(event).unwrap()).map(|event| {
-            assert_eq!(event["sender"], self.anna.1.as_str());
-            assert_eq!(event["type"], "m.test");
-            event["content"]["n"].as_str().unwrap().to_owned()
-        }).collect()
+        events
+            .iter()
+            .map(|event| serde_json::from_str::<serde_json::Value>(event).unwrap())
+            .map(|event| {
+                assert_eq!(event["sender"], self.anna.1.as_str());
+                assert_eq!(event["type"], "m.test");
+                event["content"]["n"].as_str().unwrap().to_owned()
+            })
+            .collect()
     }
 
     async fn acknowledge(&self, since: Position) {

@@ -1,4 +1,11 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::unnecessary_wraps, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::unnecessary_wraps,
+    missing_docs
+)]
 
 use super::*;
 use crate::users::test::{Fixture, PASSWORD};
@@ -24,7 +31,8 @@ fn tokens(fixture_token: &str) -> Fixture {
 async fn a_stage_without_a_session_is_enough_where_it_is_all() {
     let fixture = Fixture::new();
     let operation = Operation::new("POST /register", None, b"{}");
-    let done = fixture.users.uia.check(operation, &[&[Stage::Dummy]], auth(serde_json::json!({"type": "m.login.dummy"})));
+    let done =
+        fixture.users.uia.check(operation, &[&[Stage::Dummy]], auth(serde_json::json!({"type": "m.login.dummy"})));
     assert!(matches!(done.await.unwrap(), Outcome::Passed));
 }
 

@@ -1,7 +1,7 @@
 // What belongs to a person: profile, settings, devices, sessions, and coming back after a while, through matrix-js-sdk.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { NotificationCountType, SyncState } from "matrix-js-sdk";
+import { ClientEvent, NotificationCountType, SyncState } from "matrix-js-sdk";
 import { Person, RestartableStore, newName, refused, roomOf, seen, startClient, stopAll, until } from "./harness.mjs";
 
 let alicePerson, bobPerson, alice, bob, roomId;
@@ -229,9 +229,17 @@ describe("encryption", () => {
         const secure = await alicePerson.login();
         await secure.initRustCrypto({ useIndexedDB: false });
         await startClient(secure);
-        const keys = await until(secure, "a sync", () => secure.getSyncState() === SyncState.Syncing)
-            .then(() => bob.downloadKeysForUsers([alice.getUserId()]));
-        assert.ok(keys.device_keys[alice.getUserId()][secure.getDeviceId()].keys[`curve25519:${secure.getDeviceId()}`]);
+        // The keys go up some time after the first sync; their arrival ends a later one.
+        const find = async () => {
+            const found = await bob.downloadKeysForUsers([alice.getUserId()]);
+            return found.device_keys[alice.getUserId()]?.[secure.getDeviceId()]?.keys[`curve25519:${secure.getDeviceId()}`];
+        };
+        let key = await find();
+        for (let tries = 0; !key && tries < 20; tries++) {
+            await new Promise((next) => secure.once(ClientEvent.Sync, next));
+            key = await find();
+        }
+        assert.ok(key);
         secure.stopClient();
     });
 

@@ -1,7 +1,7 @@
 // The requests Element Web makes from its sign-in page to the room list, one after the other, without its SDK in
 // between: each answer must be right, or an error in JSON that Element takes for "this server does not do that".
 import assert from "node:assert/strict";
-import { randomBytes } from "node:crypto";
+import { generateKeyPairSync, sign } from "node:crypto";
 import { before, test } from "node:test";
 import { BASE_URL, Person } from "./harness.mjs";
 
@@ -135,16 +135,21 @@ test("what the server can do", async () => {
 
 test("device keys: upload, query, cross-signing, backup, dehydrated device", async () => {
     const { user_id: userId, device_id: deviceId } = session;
-    const key = randomBytes(32).toString("base64").replace(/=+$/, "");
-    const signature = randomBytes(64).toString("base64").replace(/=+$/, "");
-    const deviceKeys = {
-        user_id: userId,
-        device_id: deviceId,
+    const unpadded = (bytes) => Buffer.from(bytes).toString("base64").replace(/=+$/, "");
+    const pair = generateKeyPairSync("ed25519");
+    const key = unpadded(Buffer.from(pair.publicKey.export({ format: "jwk" }).x, "base64url"));
+    // Canonical JSON: the keys of these objects stand in order already.
+    const signed = (object) => ({
+        ...object,
+        signatures: { [userId]: { [`ed25519:${deviceId}`]: unpadded(sign(null, JSON.stringify(object), pair.privateKey)) } },
+    });
+    const deviceKeys = signed({
         algorithms: ["m.olm.v1.curve25519-aes-sha2", "m.megolm.v1.aes-sha2"],
+        device_id: deviceId,
         keys: { [`curve25519:${deviceId}`]: key, [`ed25519:${deviceId}`]: key },
-        signatures: { [userId]: { [`ed25519:${deviceId}`]: signature } },
-    };
-    const oneTime = { "signed_curve25519:AAAA": { key, signatures: { [userId]: { [`ed25519:${deviceId}`]: signature } } } };
+        user_id: userId,
+    });
+    const oneTime = { "signed_curve25519:AAAA": signed({ key }) };
     const uploaded = ok(await ask("POST", "/_matrix/client/v3/keys/upload", {
         body: { device_keys: deviceKeys, one_time_keys: oneTime },
     }));

@@ -27,7 +27,9 @@ async fn account_data_is_kept_as_it_came_and_told_to_the_other_devices() {
     assert_eq!(phone.get(&room_path).await.ok(), content);
     phone.get(&of_room(&phone, &room, "account_data/org.example.a")).await.refused(404, "M_NOT_FOUND");
     let has = |events: &Value, kind: &str| {
-        events.as_array().is_some_and(|events| events.iter().any(|event| event["type"] == kind && event["content"] == content))
+        events
+            .as_array()
+            .is_some_and(|events| events.iter().any(|event| event["type"] == kind && event["content"] == content))
     };
     let mut seen = (false, false);
     laptop

@@ -36,9 +36,7 @@ async fn nonce(server: &Server) -> String {
 async fn the_shared_secret_makes_accounts_in_every_mode() {
     let server = server().await;
     let first = nonce(&server).await;
-    let body = |nonce: &str, admin: bool, mac: String| {
-        json!({ "nonce": nonce, "username": "anna", "password": PASSWORD, "admin": admin, "mac": mac, "displayname": "Anna" })
-    };
+    let body = |nonce: &str, admin: bool, mac: String| json!({ "nonce": nonce, "username": "anna", "password": PASSWORD, "admin": admin, "mac": mac, "displayname": "Anna" });
     let code = |nonce: &str, admin: &str| mac(&[nonce, "anna", PASSWORD, admin]);
     let client = server.anonymous();
     let made_up = body("made up", false, code("made up", "notadmin"));

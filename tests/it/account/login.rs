@@ -86,7 +86,10 @@ async fn tokens_expire_softly_and_are_refreshed() {
     with_token(&server, &second).get(WHOAMI).await.ok();
     refresh(&first["refresh_token"]).await.refused(401, "M_UNKNOWN_TOKEN");
     refresh(&second["access_token"]).await.refused(401, "M_UNKNOWN_TOKEN");
-    with_token(&server, &json!({ "access_token": second["refresh_token"] })).get(WHOAMI).await.refused(401, "M_UNKNOWN_TOKEN");
+    with_token(&server, &json!({ "access_token": second["refresh_token"] }))
+        .get(WHOAMI)
+        .await
+        .refused(401, "M_UNKNOWN_TOKEN");
     refresh(&second["refresh_token"]).await.ok();
 }
 
@@ -146,7 +149,8 @@ async fn a_new_password_needs_the_old_one() {
 async fn a_session_of_one_action_does_not_serve_another() {
     let server = Server::start().await;
     let anna = server.register("anna").await;
-    let begun = anna.post("/_matrix/client/v3/account/password", json!({ "new_password": "a new horse battery" })).await;
+    let begun =
+        anna.post("/_matrix/client/v3/account/password", json!({ "new_password": "a new horse battery" })).await;
     let mut auth = proof(&anna, PASSWORD);
     auth["session"] = begun.body["session"].clone();
     let other: Answer = anna.post("/_matrix/client/v3/account/deactivate", json!({ "auth": auth })).await;
@@ -174,7 +178,9 @@ async fn a_closed_account_stays_closed() {
     // The rooms are left soon after.
     let left = |answer: &Value| {
         let events = answer["rooms"]["join"][&room]["timeline"]["events"].as_array()?.clone();
-        events.into_iter().find(|event| event["state_key"] == anna.user_id.as_str() && event["content"]["membership"] == "leave")
+        events
+            .into_iter()
+            .find(|event| event["state_key"] == anna.user_id.as_str() && event["content"]["membership"] == "leave")
     };
     ben.sync_until(&token, left).await;
 }

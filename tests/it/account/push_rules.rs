@@ -21,7 +21,10 @@ async fn rules_are_read_at_every_level() {
     let all = anna.get(&format!("{RULES}/")).await.ok();
     assert_eq!(anna.get(RULES).await.ok(), all);
     assert_eq!(anna.get(&format!("{RULES}/global/")).await.ok(), all["global"]);
-    assert_eq!(ids(&all["global"]["override"])[..3], [".m.rule.master", ".m.rule.suppress_notices", ".m.rule.invite_for_me"]);
+    assert_eq!(
+        ids(&all["global"]["override"])[..3],
+        [".m.rule.master", ".m.rule.suppress_notices", ".m.rule.invite_for_me"]
+    );
     let one = anna.get(&rule("underride", ".m.rule.message")).await.ok();
     assert_eq!((&one["default"], &one["enabled"], &one["actions"]), (&json!(true), &json!(true), &json!(["notify"])));
     assert_eq!(anna.get(&rule("underride", ".m.rule.message/enabled")).await.ok(), json!({ "enabled": true }));

@@ -85,7 +85,8 @@ async fn a_token_opens_registration() {
     assert_eq!((wrong.status.as_u16(), &wrong.body["errcode"]), (401, &json!("M_FORBIDDEN")));
     assert_eq!(wrong.body["session"], session);
     register(&client, body(auth("class-7b"))).await.ok();
-    let validity = |token: &str| format!("/_matrix/client/v1/register/m.login.registration_token/validity?token={token}");
+    let validity =
+        |token: &str| format!("/_matrix/client/v1/register/m.login.registration_token/validity?token={token}");
     assert_eq!(client.get(&validity("class-7b")).await.ok()["valid"], true);
     assert_eq!(client.get(&validity("class-7c")).await.ok()["valid"], false);
 }

@@ -48,5 +48,7 @@ async fn receipt(client: &Client, room: &str, kind: &str, event: &str, body: Val
 /// Sends a text into a thread.
 async fn send_in_thread(client: &Client, room: &str, thread: &str, text: &str) -> String {
     let relation = json!({ "rel_type": "m.thread", "event_id": thread });
-    client.send_event(room, "m.room.message", json!({ "msgtype": "m.text", "body": text, "m.relates_to": relation })).await
+    client
+        .send_event(room, "m.room.message", json!({ "msgtype": "m.text", "body": text, "m.relates_to": relation }))
+        .await
 }

@@ -145,7 +145,8 @@ impl Story {
             }
             Step::RoomData { who, room } => {
                 let (client, room) = (person(who), place(room).1);
-                let path = format!("/_matrix/client/v3/user/{}/rooms/{room}/account_data/org.example.test", client.user_id);
+                let path =
+                    format!("/_matrix/client/v3/user/{}/rooms/{room}/account_data/org.example.test", client.user_id);
                 client.put(&path, json!({ "count": count })).await;
             }
             _ => {}

@@ -12,7 +12,8 @@ async fn measure() {
     for members in [10_u64, 1_000, 10_000] {
         // Ten entries of a new room, then its members; users have been met in some other order before.
         let user = |n: u64| 5_000 + n.wrapping_mul(7_919) % 100_003;
-        let create: Edits = (1..=10).map(|n| (n, Some(n))).chain((0..members).map(|n| (user(n), Some(100 + n)))).collect();
+        let create: Edits =
+            (1..=10).map(|n| (n, Some(n))).chain((0..members).map(|n| (user(n), Some(100 + n)))).collect();
         let mut root = apply(&tree, StateRoot::EMPTY, &create).await;
         let (nodes, rounds, start) = (reachable(&tree, &[root]).await.len(), 500, Instant::now());
         let (mut bytes, mut made) = (0, 0);
@@ -21,7 +22,8 @@ async fn measure() {
             let change = [(StateKeyNo(user(n % members)), Some(EventNo(1_000_000 + n)))];
             root = tree.apply(root, &change, &mut batch).await.unwrap();
             made += batch.rows.0.len();
-            bytes += batch.rows.0.iter().map(|(_, key, value)| key.len() + value.as_ref().unwrap().len()).sum::<usize>();
+            bytes +=
+                batch.rows.0.iter().map(|(_, key, value)| key.len() + value.as_ref().unwrap().len()).sum::<usize>();
             tree.store.commit(batch).await.unwrap();
         }
         let (rounds, change_ns) = (usize::try_from(rounds).unwrap(), start.elapsed().as_nanos() / u128::from(rounds));
