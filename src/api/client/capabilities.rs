@@ -9,20 +9,23 @@ use ruma::api::client::discovery::get_capabilities::v3::{
     self as get_capabilities_v3, Capabilities, GetLoginTokenCapability, ProfileFieldsCapability, RoomVersionStability,
     RoomVersionsCapability, ThirdPartyIdChangesCapability,
 };
+use serde_json::{Value, json};
 
 use crate::{
     event::room_version,
-    http::{ApiError, Reply, Ruma, services::Services},
+    http::{ApiError, JsonBytes, Ruma, services::Services},
 };
 
-/// `GET /_matrix/client/v3/capabilities`: what the account may do here. What is not said has its default: passwords
-/// can be changed.
+/// What ruma leaves out because it is the default. Clients look for it all the same.
+const SAID_ANYWAY: [&str; 3] = ["m.change_password", "m.set_displayname", "m.set_avatar_url"];
+
+/// `GET /_matrix/client/v3/capabilities`: what the account may do here.
 ///
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3capabilities)
 pub async fn get_capabilities(
     State(services): State<Arc<Services>>,
     _request: Ruma<get_capabilities_v3::Request>,
-) -> Result<Reply<get_capabilities_v3::Response>, ApiError> {
+) -> Result<JsonBytes, ApiError> {
     let mut capabilities = Capabilities::new();
     let available = room_version::SUPPORTED.into_iter().map(|version| (version, RoomVersionStability::Stable));
     let default = services.config.rooms.default_version.clone();
@@ -30,5 +33,11 @@ pub async fn get_capabilities(
     capabilities.thirdparty_id_changes = ThirdPartyIdChangesCapability::new(false);
     capabilities.get_login_token = GetLoginTokenCapability::new(false);
     capabilities.profile_fields = Some(ProfileFieldsCapability::new(true));
-    Ok(Reply(get_capabilities_v3::Response::new(capabilities)))
+    let mut answer = json!({ "capabilities": capabilities });
+    if let Some(said) = answer.get_mut("capabilities").and_then(Value::as_object_mut) {
+        for capability in SAID_ANYWAY {
+            said.entry(capability).or_insert_with(|| json!({ "enabled": true }));
+        }
+    }
+    JsonBytes::of(&answer)
 }

@@ -16,6 +16,7 @@ async fn versions_and_capabilities_are_told() {
     assert_eq!(told["m.room_versions"]["default"], "12");
     assert_eq!(told["m.room_versions"]["available"]["11"], "stable");
     assert_eq!(told["m.3pid_changes"]["enabled"], false);
+    assert_eq!(told["m.change_password"]["enabled"], true);
     assert_eq!(told["m.profile_fields"]["enabled"], true);
     assert!(told.get("m.get_login_token").is_none_or(|capability| capability["enabled"] == false));
     server.anonymous().get("/_matrix/client/v3/capabilities").await.refused(401, "M_MISSING_TOKEN");
