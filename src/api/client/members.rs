@@ -100,12 +100,11 @@ fn end(begun: bool) -> &'static [u8] {
     if begun { b"]}" } else { b"{\"chunk\":[]}" }
 }
 
-/// A member as `joined_members` shows them. Not ruma's type, which would copy 10,000 names once more.
+/// A member as `joined_members` shows them. Not ruma's type, which would copy 10,000 names once more, and leave out
+/// what a member does not have: clients expect both keys.
 #[derive(Serialize)]
 struct Joined {
-    #[serde(skip_serializing_if = "Option::is_none")]
     display_name: Option<Box<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     avatar_url: Option<OwnedMxcUri>,
 }
 

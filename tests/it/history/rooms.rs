@@ -85,7 +85,7 @@ async fn joined_members_and_rooms_are_those_of_now() {
     bob.put(&path, json!({ "displayname": "Bob" })).await.ok();
     bob.join(&room).await.ok();
     let joined = alice.room(&room, "joined_members").await.ok();
-    assert_eq!(joined["joined"][&bob.user_id]["display_name"], "Bob");
+    assert_eq!(joined["joined"][&bob.user_id], json!({ "display_name": "Bob", "avatar_url": null }));
     let rooms = bob.get("/_matrix/client/v3/joined_rooms").await.ok();
     assert_eq!(rooms["joined_rooms"], json!([room]));
     bob.leave(&room).await.ok();
