@@ -99,6 +99,9 @@ impl Rooms {
     }
 
     /// Visible events that the filter wants, and where to go on.
+    ///
+    /// Where the filter has left some out, the last events found name a place to go on from too: clients cannot tell
+    /// from what they see that the history ends there.
     async fn walk(
         &self,
         reader: &Reader,
@@ -109,7 +112,7 @@ impl Rooms {
     ) -> Result<(Vec<Arc<Event>>, Option<i64>), StoreError> {
         let room = reader.room.number;
         let mut events = Vec::new();
-        let mut looked_at = 0;
+        let (mut looked_at, mut left_out) = (0, false);
         loop {
             // The range's end is exclusive, a token's place is behind its event: hence the ones.
             let (low, high, order) = match direction {
@@ -117,14 +120,17 @@ impl Rooms {
                 Direction::Forward => (from.saturating_add(1), to.saturating_add(1), Order::Ascending),
             };
             if low >= high {
-                return Ok((events, None));
+                let end = (left_out && !events.is_empty()).then_some(from);
+                return Ok((events, end));
             }
             let step = (limit - events.len()).clamp(16, 256);
             let rows = self.store().range(&TIMELINE, &(room, low), &(room, high), order, step).await?;
             let numbers: Vec<_> = rows.iter().map(|(_, number)| *number).collect();
             for (((_, order), _), event) in rows.iter().zip(self.events().require_many(room, &numbers).await?) {
                 from = if direction == Direction::Backward { order.saturating_sub(1) } else { *order };
-                if filter.wants(&event) && !reader.ignores(&event) && reader.sees(&event).await? {
+                if !filter.wants(&event) {
+                    left_out = true;
+                } else if !reader.ignores(&event) && reader.sees(&event).await? {
                     events.push(event);
                     if events.len() == limit {
                         return Ok((events, Some(from)));
@@ -133,7 +139,8 @@ impl Rooms {
             }
             looked_at += rows.len();
             if rows.len() < step {
-                return Ok((events, None));
+                let end = (left_out && !events.is_empty()).then_some(from);
+                return Ok((events, end));
             }
             if looked_at >= LOOKED_AT_MAX {
                 return Ok((events, Some(from)));
