@@ -73,6 +73,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         server_name,
         policy: Arc::new(Neutral),
         profiles: Arc::new(AccountProfiles(users.clone())),
+        push_rules: users.push_rules.clone(),
     });
     let receipts = Receipts::new(rooms.clone(), users.account_data.clone());
     let typing = Typing::new(rooms.clone());

@@ -34,6 +34,7 @@ pub(super) type OrderedRow = Box<dyn FnOnce(i64, &mut Rows) + Send>;
 #[derive(Default)]
 pub(super) struct Effects {
     changed: Vec<UserNo>,
+    newcomers: Vec<UserNo>,
     related: Vec<EventNo>,
 }
 
@@ -91,7 +92,11 @@ impl Effects {
         self.changed.push(user);
         room.settle_member(&parts.store, user).await?;
         let record = parts.store.get(&MEMBERS, &(event.room, user)).await?;
-        let was_joined = membership == Membership::Join || record.is_some_and(|r| r.was_joined);
+        let been_here = record.is_some_and(|r| r.was_joined);
+        if local && membership == Membership::Join && !been_here && view.created.predecessor.is_some() {
+            self.newcomers.push(user);
+        }
+        let was_joined = membership == Membership::Join || been_here;
         let since = record.filter(|r| r.membership == membership).map(|r| r.position);
         if matches!(membership, Membership::Join | Membership::Invite) {
             batch.delete(&FORGOTTEN, &(user, event.room));
@@ -148,6 +153,11 @@ impl Effects {
     /// Users whose room lists have changed.
     pub(super) fn changed_users(&self) -> Vec<UserNo> {
         self.changed.clone()
+    }
+
+    /// Users of this server who join for the first time a room that replaces another.
+    pub(super) fn newcomers(&self) -> &[UserNo] {
+        &self.newcomers
     }
 
     /// Everyone in the room, and everyone whose membership has changed.

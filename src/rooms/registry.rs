@@ -31,6 +31,7 @@ use crate::{
         schema::rooms::{MEMBERS, MemberRecord, Membership, ROOMS, TIMELINE, USER_ROOMS},
         state_tree::{StateRoot, StateTree},
     },
+    users::PushRules,
 };
 
 /// Rooms kept in memory though nobody uses them at the moment.
@@ -68,6 +69,8 @@ pub struct RoomsParts {
     pub policy: SharedPolicy,
     /// Names and pictures for member events.
     pub profiles: SharedProfiles,
+    /// Rules about rooms, which follow their users into a room that replaces another.
+    pub push_rules: PushRules,
 }
 
 /// All rooms. Cheap to clone.

@@ -10,13 +10,16 @@ use ruma::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Actor, NewEvent, Room, Rooms, RoomsError, Writer, membership::MemberContent, policy::Creation};
+use super::{
+    Actor, NewEvent, Room, Rooms, RoomsError, Writer, membership::MemberContent, policy::Creation, room::RoomView,
+};
 use crate::{
     event::{Content, content, room_version},
     store::{
-        Order, RoomNo,
+        Order, RoomNo, StoreError, UserNo,
         schema::rooms::{MEMBERS, Membership, PUBLISHED},
     },
+    users::{PushRulesError, UsersError},
 };
 
 /// State that the new room takes over, in the order in which it is set there.
@@ -123,6 +126,26 @@ impl Rooms {
             set(&mut new, creator, StateEventType::RoomPowerLevels, "", levels.after).await?;
         }
         Ok(new)
+    }
+
+    /// Those who join a room that replaces another have their push rules go along. Before they join: a rule that is
+    /// there too early does nothing, one that is missing after a crash would stay so.
+    pub(super) async fn bring_push_rules(
+        &self,
+        room: &Room,
+        view: &RoomView,
+        newcomers: &[UserNo],
+    ) -> Result<(), StoreError> {
+        let Some(old) = &view.created.predecessor else { return Ok(()) };
+        for user in newcomers {
+            match self.parts.push_rules.follow_room(*user, old, &room.id).await {
+                Ok(()) => {}
+                Err(PushRulesError::Users(UsersError::Store(error))) => return Err(error),
+                // Who has too many rules goes without; this is no reason to keep them out.
+                Err(error) => tracing::debug!(%error, "push rules do not go along"),
+            }
+        }
+        Ok(())
     }
 
     async fn copy_children(&self, old: &Writer, new: &mut Writer, creator: &UserId) -> Result<(), RoomsError> {

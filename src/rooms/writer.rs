@@ -261,6 +261,7 @@ impl Writer {
     /// Makes everything durable and visible. The answer is the position of the last event.
     pub async fn commit(self) -> Result<Position, StoreError> {
         let Self { rooms, room, mut head, view, mut batch, added: _, placed, effects, new } = self;
+        rooms.bring_push_rules(&room, &view, effects.newcomers()).await?;
         let view = Arc::new(view);
         let concerned = effects.concerned(&view);
         let (publishing, published, changed, known) =

@@ -3,6 +3,8 @@
 //! Users who never changed theirs have the default rules and nothing stored. Changed rules are global account data of
 //! the type `m.push_rules`; default rules that a newer server knows are added when they are read.
 
+mod follow;
+
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;

@@ -103,3 +103,35 @@ async fn power_is_what_the_versions_make_of_it() {
     assert_eq!(state(&ben, &new, "m.room.name", "").await["name"], "N");
     assert_eq!(state(&ben, &new, "m.room.power_levels", "").await, levels);
 }
+
+#[tokio::test]
+async fn push_rules_go_along_to_the_new_room() {
+    let server = Server::start().await;
+    let (anna, ben) = (server.register("anna").await, server.register("ben").await);
+    let old = anna.create_room(json!({ "room_version": "10", "preset": "public_chat" })).await;
+    ben.join(&old).await.ok();
+    let rule = |kind: &str, room: &str| format!("/_matrix/client/v3/pushrules/global/{kind}/{}", escape(room));
+    for client in [&anna, &ben] {
+        client.put(&rule("room", &old), json!({ "actions": ["notify"] })).await.ok();
+    }
+    let muted = json!({
+        "conditions": [{ "kind": "event_match", "key": "room_id", "pattern": old }], "actions": [],
+    });
+    ben.put(&rule("override", &old), muted).await.ok();
+    ben.put(&format!("{}/enabled", rule("override", &old)), json!({ "enabled": false })).await.ok();
+
+    let new = upgrade(&anna, &old, json!({ "new_version": "11" })).await;
+    assert_eq!(anna.get(&rule("room", &new)).await.ok()["actions"], json!(["notify"]));
+    ben.get(&rule("room", &new)).await.refused(404, "M_NOT_FOUND");
+    ben.join(&new).await.ok();
+    assert_eq!(ben.get(&rule("room", &new)).await.ok()["actions"], json!(["notify"]));
+    let copy = ben.get(&rule("override", &new)).await.ok();
+    assert_eq!((&copy["conditions"][0]["pattern"], &copy["enabled"]), (&json!(new), &json!(false)));
+    ben.get(&rule("override", &old)).await.ok();
+
+    // What somebody took off stays off, also when they come back.
+    ben.delete(&rule("room", &new)).await.ok();
+    ben.leave(&new).await.ok();
+    ben.join(&new).await.ok();
+    ben.get(&rule("room", &new)).await.refused(404, "M_NOT_FOUND");
+}
