@@ -27,7 +27,7 @@ pub struct Filters {
     pub account_data: EventFilter,
     /// Presence.
     pub presence: EventFilter,
-    /// Also rooms left before `since`.
+    /// Also rooms left before, in an initial sync or one of the full state.
     pub include_leave: bool,
     /// Top-level fields of events to keep; all when `None`.
     pub event_fields: Option<Vec<String>>,

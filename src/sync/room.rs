@@ -54,7 +54,14 @@ impl Round<'_> {
         }
         let reader = self.reader(user_room);
         let window = self.window(since.map(order), self.now);
-        let timeline = timeline::load(&self.parts.rooms, room, &reader, &self.filters.timeline, &window).await?;
+        let mut timeline = timeline::load(&self.parts.rooms, room, &reader, &self.filters.timeline, &window).await?;
+        if let (Some(asked), None) = (self.since, since) {
+            // What the client may hold from an earlier stay is not continued by this, save where the room is new.
+            timeline.limited |= !timeline
+                .events
+                .first()
+                .is_some_and(|first| first.pdu.kind == TimelineEventType::RoomCreate && first.order > order(asked));
+        }
         let known = Known {
             state: match since {
                 Some(_) if self.full_state => StateRoot::EMPTY,
@@ -93,8 +100,7 @@ impl Round<'_> {
         let mut data = Vec::new();
         write_account_data(&mut data, account_data);
         json::events(&mut entry, out, "account_data", &data);
-        let members_changed = |event: &Arc<Event>| event.pdu.kind == TimelineEventType::RoomMember;
-        if since.is_none() || timeline.events.iter().chain(&state).any(members_changed) {
+        if since.is_none() || timeline.members_changed || self.full_state {
             self.summary(out, &mut entry, room).await?;
         }
         self.unread(out, &mut entry, room).await?;
@@ -107,7 +113,9 @@ impl Round<'_> {
         let room = &user_room.room;
         let gone = user_room.record.position;
         let since = self.since.filter(|since| gone > *since);
-        if self.since.is_some() && since.is_none() && !self.filters.include_leave {
+        // Rooms left earlier are told of once, to those who ask for them.
+        let whole = self.since.is_none() || self.full_state;
+        if since.is_none() && !(whole && self.filters.include_leave) {
             return Ok(false);
         }
         if since.is_some() {
@@ -126,6 +134,7 @@ impl Round<'_> {
             Timeline {
                 events: Vec::new(),
                 limited: false,
+                members_changed: false,
                 before: order(upto),
                 state_before: StateRoot::EMPTY,
                 state_after: StateRoot::EMPTY,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ruma::events::TimelineEventType;
+
 use super::SyncError;
 use crate::{
     rooms::{Reader, Room, Rooms, event_filter::EventFilter},
@@ -17,6 +19,8 @@ pub(super) struct Timeline {
     pub(super) events: Vec<Arc<Event>>,
     /// Events after `since` are missing before the first of these.
     pub(super) limited: bool,
+    /// Memberships have changed in the window, or may have where it is limited. Not all of it needs to be in `events`.
+    pub(super) members_changed: bool,
     /// The place before the first event, to page back from.
     pub(super) before: i64,
     /// The room's state before the first event.
@@ -41,7 +45,7 @@ pub(super) async fn load(
     window: &Window,
 ) -> Result<Timeline, SyncError> {
     let mut events = Vec::new();
-    let mut limited = false;
+    let (mut limited, mut members_changed) = (false, false);
     let mut upto = window.upto;
     let mut rows = 0;
     let mut state_after = None;
@@ -62,6 +66,7 @@ pub(super) async fn load(
                 limited = true;
                 break 'pages;
             }
+            members_changed |= event.pdu.kind == TimelineEventType::RoomMember;
             if filter.wants(&event) && !reader.ignores(&event) {
                 events.push(event);
             }
@@ -79,7 +84,14 @@ pub(super) async fn load(
         Some(first) => (first.order - 1, first.header.state_before),
         None => (window.upto, end),
     };
-    Ok(Timeline { events, limited, before, state_before, state_after: end })
+    Ok(Timeline {
+        events,
+        limited,
+        members_changed: members_changed || limited,
+        before,
+        state_before,
+        state_after: end,
+    })
 }
 
 /// The newest `limit` rows of (`since`, `upto`], oldest first; more when memory has them at hand.

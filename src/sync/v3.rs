@@ -236,6 +236,11 @@ impl Round<'_> {
         let (start, was_empty) = (out.len(), section.is_empty());
         section.key(out, room.id.as_str());
         let written = match user_room.record.membership {
+            Membership::Join if self.since.is_some_and(|since| user_room.record.position > since) => {
+                // What was said of the room while they were not in it has not been told.
+                let data = self.parts.users.account_data.of_room(self.user, room.number).await?;
+                self.joined(out, user_room, &self.of_room(&data, room.number)).await?
+            }
             Membership::Join => self.joined(out, user_room, &self.of_room(account_data, room.number)).await?,
             Membership::Invite | Membership::Knock => self.outside(out, user_room).await?,
             Membership::Leave | Membership::Ban => self.left(out, user_room).await?,

@@ -11,4 +11,5 @@ mod media;
 mod rooms;
 mod routes;
 mod smoke;
+mod sync;
 mod tidy;

@@ -1,4 +1,5 @@
 //! `/sync`.
 
 mod incremental;
+mod membership;
 mod model;
