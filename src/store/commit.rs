@@ -187,12 +187,14 @@ impl Worker {
                     answers.push((done, at));
                 }
                 self.shared.position.store(position, Ordering::Release);
-                for run in visible {
-                    run();
-                }
+                // The answer before the news: matrix-js-sdk loses track of a reply in a thread when the sender's own
+                // `/sync` tells of it before the request that sent it has been answered.
                 for (done, at) in answers {
                     // The writer may have gone away; what it wrote stays.
                     drop(done.send(Ok(at)));
+                }
+                for run in visible {
+                    run();
                 }
             }
             Err(error) => {
