@@ -300,13 +300,16 @@ impl Round<'_> {
         let counts = self.parts.unread.counts(room, (self.user, self.user_id), &self.ignored, order(self.now)).await?;
         let (mut notifications, mut highlights) = (counts.notification, counts.highlight);
         if self.filters.timeline.thread_counts() {
-            entry.key(out, "unread_thread_notifications");
-            let mut threads = Open::object(out);
-            for (root, notification, highlight) in &counts.threads {
-                threads.key(out, root.as_str());
-                write_counts(out, *notification, *highlight);
+            // Clients take what is not named as read, all threads without the key.
+            if !counts.threads.is_empty() {
+                entry.key(out, "unread_thread_notifications");
+                let mut threads = Open::object(out);
+                for (root, notification, highlight) in &counts.threads {
+                    threads.key(out, root.as_str());
+                    write_counts(out, *notification, *highlight);
+                }
+                threads.close(out);
             }
-            threads.close(out);
         } else {
             for (_, notification, highlight) in &counts.threads {
                 notifications += notification;

@@ -14,6 +14,7 @@ async fn counts(client: &Client, room: &str) -> (u64, u64, Vec<(String, u64, u64
     let entry = &answer["rooms"]["join"][room];
     let (main, loud) = pair(&entry["unread_notifications"]);
     let threads = entry["unread_thread_notifications"].as_object().cloned().unwrap_or_default();
+    assert!(entry.get("unread_thread_notifications").is_none_or(|threads| threads != &json!({})), "{entry}");
     let mut threads: Vec<_> = threads
         .iter()
         .map(|(root, counts)| (root.clone(), pair(counts).0, pair(counts).1))
