@@ -23,6 +23,8 @@ pub enum Concerned {
     User(u64),
     /// All of these users, by number: a room's members.
     Users(Arc<[u64]>),
+    /// All of these users but one.
+    UsersExcept(Arc<[u64]>, u64),
 }
 
 #[derive(Default)]
@@ -61,6 +63,9 @@ impl Notifier {
                 match concerned {
                     Concerned::User(user) => wake(&known, user),
                     Concerned::Users(users) => users.iter().for_each(|user| wake(&known, *user)),
+                    Concerned::UsersExcept(users, except) => {
+                        users.iter().filter(|user| **user != except).for_each(|user| wake(&known, *user));
+                    }
                 }
             }
         })?;

@@ -161,8 +161,8 @@ impl Effects {
     }
 
     /// Everyone in the room, and everyone whose membership has changed.
-    pub(super) fn concerned(&self, view: &RoomView) -> Vec<Concerned> {
-        super::writer::concerned(&view.joined, &self.changed)
+    pub(super) fn concerned(&self, view: &RoomView, author: Option<UserNo>) -> Vec<Concerned> {
+        super::writer::concerned(&view.joined, author, &self.changed)
     }
 
     /// Called by the committer.

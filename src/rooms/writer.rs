@@ -4,7 +4,7 @@
 //! room's rules, signs it and adds its rows to one batch; [`Writer::commit`] hands the batch over, lets the lock go and
 //! waits until it is durable. Appending to a room therefore never waits for the disk of the event before.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use ruma::{
@@ -30,6 +30,13 @@ use crate::{
         state_tree::StateRoot,
     },
 };
+
+/// How much later than everybody else the sender of a message is woken.
+///
+/// Clients show what they send at once, so nobody waits for this. But matrix-js-sdk 43 loses track of a reply in a
+/// thread ("not a local echo") when its own `/sync` tells of it before it has read the answer of the request that sent
+/// it, and both travel on connections of their own.
+const OWN_ECHO_DELAY: Duration = Duration::from_millis(10);
 
 /// An event to be made.
 #[derive(Debug, Clone)]
@@ -260,10 +267,12 @@ impl Writer {
 
     /// Makes everything durable and visible. The answer is the position of the last event.
     pub async fn commit(self) -> Result<Position, StoreError> {
-        let Self { rooms, room, mut head, view, mut batch, added: _, placed, effects, new } = self;
+        let Self { rooms, room, mut head, view, mut batch, added, placed, effects, new } = self;
         rooms.bring_push_rules(&room, &view, effects.newcomers()).await?;
         let view = Arc::new(view);
-        let concerned = effects.concerned(&view);
+        // Who sent it with a transaction has a local echo, and hears of it a moment later.
+        let author = added.iter().find(|event| event.header.transaction.is_some()).map(|event| event.header.sender);
+        let concerned = effects.concerned(&view, author);
         let (publishing, published, changed, known) =
             (room.clone(), view.clone(), effects.changed_users(), rooms.clone());
         batch.on_publish(move |_| {
@@ -272,7 +281,16 @@ impl Writer {
             effects.publish(&known.parts.events, publishing.number);
         });
         let notifier = rooms.parts.notifier.clone();
-        batch.on_visible(move || concerned.into_iter().for_each(|users| notifier.wake(users)));
+        let runtime = tokio::runtime::Handle::current();
+        batch.on_visible(move || {
+            concerned.into_iter().for_each(|users| notifier.wake(users));
+            if let Some(author) = author {
+                runtime.spawn(async move {
+                    tokio::time::sleep(OWN_ECHO_DELAY).await;
+                    notifier.wake(Concerned::User(author.0));
+                });
+            }
+        });
         let place = rooms.parts.store.place().await?;
         if new {
             // Before its rows can be read: whoever finds the number in one must not load the room a second time.
@@ -319,8 +337,12 @@ pub(super) async fn settled(rooms: &Rooms) -> Result<(), StoreError> {
 }
 
 /// Everyone in a room, and whom else an event concerns.
-pub(super) fn concerned(joined: &Arc<[u64]>, others: &[UserNo]) -> Vec<Concerned> {
-    let mut all = vec![Concerned::Users(joined.clone())];
+pub(super) fn concerned(joined: &Arc<[u64]>, author: Option<UserNo>, others: &[UserNo]) -> Vec<Concerned> {
+    let members = match author {
+        Some(author) => Concerned::UsersExcept(joined.clone(), author.0),
+        None => Concerned::Users(joined.clone()),
+    };
+    let mut all = vec![members];
     all.extend(others.iter().map(|user| Concerned::User(user.0)));
     all
 }
