@@ -15,9 +15,6 @@ const LIMITS_SWEPT: Duration = Duration::from_mins(1);
 /// How long a task waits after the store has failed it.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// How often `/health` learns whether the store still accepts writes.
-const STORE_WATCHED: Duration = Duration::from_secs(1);
-
 /// Starts every task.
 pub(super) fn spawn(services: &Arc<Services>, socket: AdminSocket, tasks: &TaskTracker, end: &CancellationToken) {
     let start = Spawner { services, tasks, end };
@@ -58,13 +55,8 @@ async fn sweep_limits(services: Arc<Services>) {
 
 /// A store that refused a write stays that way until the restart, so one report is all there is to say.
 async fn watch_store(services: Arc<Services>) {
-    loop {
-        if let Some(reason) = services.store.health().failure() {
-            services.health.fail("store", reason);
-            return;
-        }
-        services.clock.sleep(STORE_WATCHED).await;
-    }
+    let reason = services.store.health().failed().await;
+    services.health.fail("store", reason);
 }
 
 /// Closed accounts leave their rooms, also those that a crash has kept from it.

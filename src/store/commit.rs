@@ -17,7 +17,7 @@ use std::{
 };
 
 use parking_lot::{Condvar, Mutex, RwLock};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{Batch, Position, Rows, StoreError, engine::Engine, interner::Counters, schema};
 
@@ -30,12 +30,31 @@ type Done = oneshot::Sender<Result<Position, StoreError>>;
 
 /// Whether the store still accepts writes.
 #[derive(Default)]
-pub struct Health(RwLock<Option<String>>);
+pub struct Health {
+    failure: RwLock<Option<String>>,
+    failed: Notify,
+}
 
 impl Health {
     /// The reason why writing stopped, if it did.
     pub fn failure(&self) -> Option<String> {
-        self.0.read().clone()
+        self.failure.read().clone()
+    }
+
+    /// Waits until writing stops; the reason.
+    pub async fn failed(&self) -> String {
+        loop {
+            let failed = self.failed.notified();
+            if let Some(reason) = self.failure() {
+                return reason;
+            }
+            failed.await;
+        }
+    }
+
+    fn fail(&self, reason: String) {
+        *self.failure.write() = Some(reason);
+        self.failed.notify_waiters();
     }
 }
 
@@ -214,7 +233,7 @@ impl Worker {
         }
         self.engine.write(rows.0.into_iter()).inspect_err(|error| {
             tracing::error!(%error, "writing failed: nothing is acknowledged until the server is restarted");
-            *self.shared.health.0.write() = Some(error.to_string());
+            self.shared.health.fail(error.to_string());
         })
     }
 }

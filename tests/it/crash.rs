@@ -4,11 +4,7 @@
 //! random moment, a hundred times, on the same folder. After each time every event whose id a client was told must be
 //! in the store, and account data must be no older than acknowledged. Every tenth time the tables are checked whole.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use homeroom::store::{
     Durability, Store, StoreOptions,
@@ -17,57 +13,12 @@ use homeroom::store::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    process::{Child, Command},
-};
+
+use crate::harness::{Process, write_config};
 
 const CLIENTS: usize = 16;
 const ROOMS: usize = 4;
 const ROUNDS: usize = 100;
-
-/// A server of its own process.
-struct Process {
-    child: Child,
-    base: String,
-}
-
-impl Process {
-    /// Starts the program and waits until it listens.
-    async fn start(config: &Path) -> Self {
-        let mut child = Self::spawn(config);
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut seen = Vec::new();
-        while let Some(line) = lines.next_line().await.unwrap() {
-            let entry: Value = serde_json::from_str(&line).unwrap_or_default();
-            if let Some(address) = entry["client"].as_str().filter(|_| entry["message"] == "ready") {
-                let base = format!("http://{address}");
-                // Nobody else reads it, and a full pipe would stop the server.
-                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                return Self { child, base };
-            }
-            seen.push(line);
-        }
-        panic!("the server did not start: {seen:#?}");
-    }
-
-    fn spawn(config: &Path) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_homeroom"));
-        command
-            .arg("serve")
-            .arg("--config")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        command.kill_on_drop(true).spawn().unwrap()
-    }
-
-    /// SIGKILL.
-    async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-}
 
 /// One person, over all rounds.
 struct Writer {
@@ -230,16 +181,6 @@ async fn all_there(store: &Store, ids: &[String]) {
     for (id, found) in ids.iter().zip(store.multi_get(&EVENT_IDS, ids).await.unwrap()) {
         assert!(found.is_some(), "{id} was acknowledged and is lost");
     }
-}
-
-fn write_config(folder: &Path) -> PathBuf {
-    let file = folder.join("homeroom.toml");
-    let text = "[server]\nname = \"school.example\"\n[listen]\nclient = \"127.0.0.1:0\"\n\
-        [database]\npath = \"data\"\nmemory = \"16 MiB\"\ndurability = \"fsync\"\n\
-        [registration]\nmode = \"open\"\n[limits]\nenabled = false\n\
-        [passwords]\nmemory = \"8 KiB\"\niterations = 1\n[logging]\nformat = \"json\"\n";
-    std::fs::write(&file, text).unwrap();
-    file
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

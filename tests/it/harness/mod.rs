@@ -1,13 +1,16 @@
 //! A whole server inside the test, and people who talk to it over HTTP.
 //!
 //! - `server`: a server on a loopback port with a data folder of its own
+//! - `process`: the program in a process of its own, to be killed
 //! - `client`: one device of one person
 //! - `answer`: what came back, with checks that say what they saw
 
 mod answer;
 mod client;
+mod process;
 mod server;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::{Client, PASSWORD, escape};
+pub(crate) use process::{Process, write_config};
 pub(crate) use server::Server;
