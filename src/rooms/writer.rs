@@ -283,7 +283,9 @@ impl Writer {
         let notifier = rooms.parts.notifier.clone();
         let runtime = tokio::runtime::Handle::current();
         batch.on_visible(move || {
-            concerned.into_iter().for_each(|users| notifier.wake(users));
+            for users in concerned {
+                notifier.wake(users);
+            }
             if let Some(author) = author {
                 runtime.spawn(async move {
                     tokio::time::sleep(OWN_ECHO_DELAY).await;
