@@ -14,4 +14,7 @@ pub enum SyncError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The client has closed the connection.
+    #[error("the client has closed the connection")]
+    ReaderGone,
 }

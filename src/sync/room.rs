@@ -203,7 +203,12 @@ impl Round<'_> {
             if n > 0 {
                 stripped.push(b',');
             }
-            stripped.extend_from_slice(stripped_state(&event.pdu).get().as_bytes());
+            if event.pdu.kind == TimelineEventType::RoomCreate {
+                // Shown in full: a room's id may stand for it (MSC4311).
+                event.client.write(&mut stripped, None, None);
+            } else {
+                stripped.extend_from_slice(stripped_state(&event.pdu).get().as_bytes());
+            }
         }
         let key = if user_room.record.membership == Membership::Invite { "invite_state" } else { "knock_state" };
         let mut entry = Open::object(out);

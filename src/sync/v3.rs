@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ruma::{OwnedUserId, UserId, presence::PresenceState};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,6 +24,9 @@ use crate::{
 
 /// The longest a request waits, whatever it asks for.
 const WAIT_MAX: Duration = Duration::from_mins(5);
+
+/// Bytes of a piece of an answer that is sent in pieces.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// What syncing is built from.
 pub struct SyncParts {
@@ -108,6 +112,8 @@ pub(super) struct Round<'a> {
     pub(super) state_after: Option<&'static [&'static str]>,
     pub(super) ignored: Arc<HashSet<UserNo>>,
     pub(super) company: Company,
+    /// Where what is written goes in between; to the end of the answer when `None`.
+    pieces: Option<mpsc::Sender<Vec<u8>>>,
 }
 
 impl Sync {
@@ -146,14 +152,30 @@ impl Sync {
         }
     }
 
+    /// Answers a request that has no `since` in pieces of JSON, so that the answer never stands in memory as a whole. The
+    /// sender waits when the reader is slow.
+    pub async fn answer_in_pieces(&self, request: Request, pieces: mpsc::Sender<Vec<u8>>) -> Result<(), SyncError> {
+        let parts = &self.inner;
+        parts.sent.begin(request.user, &request.device);
+        let _present = parts.presence.seen(request.user, &request.device, &request.presence);
+        let mut round = self.begin(&request).await?;
+        round.pieces = Some(pieces.clone());
+        let rest = round.run().await?;
+        pieces.send(rest.body).await.map_err(|_| SyncError::ReaderGone)
+    }
+
     pub(super) fn parts(&self) -> &SyncParts {
         &self.inner
     }
 
     async fn round(&self, request: &Request) -> Result<Answer, SyncError> {
+        self.begin(request).await?.run().await
+    }
+
+    async fn begin<'a>(&'a self, request: &'a Request) -> Result<Round<'a>, SyncError> {
         let parts = &*self.inner;
         let now = parts.rooms.store().position();
-        let round = Round {
+        Ok(Round {
             parts,
             user: request.user,
             user_id: &request.user_id,
@@ -166,14 +188,14 @@ impl Sync {
             state_after: request.state_after,
             ignored: parts.users.ignored(request.user).await?,
             company: Company::default(),
-        };
-        round.run().await
+            pieces: None,
+        })
     }
 }
 
 impl Round<'_> {
     async fn run(&self) -> Result<Answer, SyncError> {
-        let mut out = Vec::with_capacity(if self.since.is_some() { 2048 } else { 256 << 10 });
+        let mut out = Vec::with_capacity(2048);
         let mut body = Open::object(&mut out);
         body.key(&mut out, "next_batch");
         json::text(&mut out, &token::position(self.now));
@@ -206,6 +228,9 @@ impl Round<'_> {
             let mut section = Open::object(out);
             for user_room in list.iter().filter(|r| wanted.contains(&r.record.membership)) {
                 self.room(out, &mut section, user_room, account_data).await?;
+                if !section.is_empty() {
+                    self.pass_on(out).await?;
+                }
             }
             if section.is_empty() {
                 out.truncate(section_start);
@@ -220,6 +245,17 @@ impl Round<'_> {
         }
         sections.close(out);
         Ok(true)
+    }
+
+    /// Hands over what is written, once it is worth it. Nothing before here is cut off again.
+    async fn pass_on(&self, out: &mut Vec<u8>) -> Result<(), SyncError> {
+        match &self.pieces {
+            Some(pieces) if out.len() >= PIECE_BYTES => {
+                let piece = std::mem::replace(out, Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4));
+                pieces.send(piece).await.map_err(|_| SyncError::ReaderGone)
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn room(

@@ -2,21 +2,27 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::extract::State;
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use ruma::{
     api::client::{filter::FilterDefinition, sync::sync_events},
     presence::PresenceState,
 };
 use serde::Deserialize;
+use tokio::sync::mpsc;
 
 use crate::{
-    http::{ApiError, Auth, JsonBytes, Query, services::Services},
+    http::{ApiError, Auth, JsonBytes, Query, json_chunks, reply::ReaderGone, services::Services},
     sync::{Filters, Request, SyncError, token},
     users::Session,
 };
 
 /// A filter given as JSON in the query, in bytes.
 const FILTER_BYTES_MAX: usize = 64 << 10;
+/// Pieces of an answer that may wait for a slow reader.
+const PIECES_WAITING: usize = 4;
 /// The state after the timeline, for clients that ask in the stable way.
 const STABLE: &[&str] = &["state_after"];
 /// The same for clients that ask with MSC4222's name.
@@ -48,10 +54,38 @@ pub async fn sync(
     State(hs): State<Arc<Services>>,
     Auth(session): Auth,
     Query(query): Query<SyncQuery>,
-) -> Result<JsonBytes, ApiError> {
+) -> Result<Response, ApiError> {
     let request = request(&hs, &session, query).await?;
+    if request.since.is_none() {
+        return in_pieces(&hs, request).await;
+    }
     let answer = hs.sync.answer(request).await?;
-    Ok(JsonBytes::from(answer.body))
+    Ok(JsonBytes::from(answer.body).into_response())
+}
+
+/// Streams an initial sync. What fails before the first piece is an error like any other; later it cuts the answer short.
+async fn in_pieces(hs: &Services, request: Request) -> Result<Response, ApiError> {
+    let (sender, mut pieces) = mpsc::channel(PIECES_WAITING);
+    let sync = hs.sync.clone();
+    let answering = tokio::spawn(async move { sync.answer_in_pieces(request, sender).await });
+    let Some(first) = pieces.recv().await else {
+        let failed = answering.await.map_err(ApiError::internal)?;
+        return Err(failed.err().map_or_else(|| ApiError::internal("an answer without pieces"), ApiError::from));
+    };
+    let (mut writer, response) = json_chunks();
+    tokio::spawn(async move {
+        writer.write(&first).await?;
+        while let Some(piece) = pieces.recv().await {
+            writer.write(&piece).await?;
+        }
+        match answering.await {
+            Ok(Ok(())) => writer.finish().await?,
+            Ok(Err(error)) => tracing::error!(%error, "an initial sync was cut short"),
+            Err(error) => tracing::error!(%error, "an initial sync was cut short"),
+        }
+        Ok::<_, ReaderGone>(())
+    });
+    Ok(response)
 }
 
 async fn request(hs: &Services, session: &Session, query: SyncQuery) -> Result<Request, ApiError> {
@@ -104,6 +138,7 @@ impl From<SyncError> for ApiError {
             SyncError::Rooms(error) => error.into(),
             SyncError::Users(error) => error.into(),
             SyncError::Store(error) => Self::internal(error),
+            SyncError::ReaderGone => Self::request_timeout(),
         }
     }
 }

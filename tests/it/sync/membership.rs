@@ -49,3 +49,18 @@ async fn who_comes_back_starts_a_new_timeline() {
     bob.join(&room).await.ok();
     assert_eq!(limited(&sync(&bob, &json!({}), &token(&first)).await), true, "bob has these events already");
 }
+
+#[tokio::test]
+async fn an_invitation_shows_the_create_event_in_full() {
+    let server = Server::start().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = alice.create_room(json!({ "name": "7b" })).await;
+    alice.invite(&room, &bob.user_id).await.ok();
+    let answer = sync(&bob, &json!({}), "").await;
+    let shown = answer["rooms"]["invite"][&room]["invite_state"]["events"].as_array().unwrap();
+    let of = |kind: &str| shown.iter().find(|event| event["type"] == kind).unwrap();
+    let create = of("m.room.create");
+    assert!(create["origin_server_ts"].is_u64() && create["event_id"].is_string(), "{create}");
+    assert_eq!(of("m.room.name")["content"]["name"], "7b");
+    assert!(of("m.room.name")["event_id"].is_null() && of("m.room.member")["origin_server_ts"].is_null());
+}

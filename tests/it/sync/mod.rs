@@ -3,3 +3,4 @@
 mod incremental;
 mod membership;
 mod model;
+mod pieces;
