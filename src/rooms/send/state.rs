@@ -13,9 +13,15 @@ use super::{
     Actor,
 };
 use crate::{
-    event::{Content, content::Member},
+    event::{
+        Content,
+        content::{self, Member},
+    },
     store::Event,
 };
+
+/// The key of a member event that names who vouches for a restricted join.
+const VOUCHER: &str = "join_authorised_via_users_server";
 
 impl Rooms {
     /// Sets a piece of state. The same content from the same sender again is the same event.
@@ -76,7 +82,7 @@ impl Rooms {
         if member.membership == Some(MembershipState::Invite) {
             self.check_invitee(actor.user_id, target, Verb::Add).await?;
         }
-        let new = NewEvent::state(actor.user_id, StateEventType::RoomMember, state_key, content);
+        let mut new = NewEvent::state(actor.user_id, StateEventType::RoomMember, state_key, content);
         self.propose(&room.id, &new)?;
         let writer = self.writer(&room).await;
         if let Some(same) = same_as_before(&writer, &new, &StateEventType::RoomMember).await? {
@@ -85,11 +91,15 @@ impl Rooms {
         }
         let before = writer.state_event(&StateEventType::RoomMember, state_key).await?;
         let before = before.map(|event| Member::read(&event.pdu.content)).unwrap_or_default();
-        // Who vouches for a restricted join is chosen by this server, which signs for it.
-        if member.join_authorised_via_users_server != before.join_authorised_via_users_server
-            && member.join_authorised_via_users_server.is_some()
-        {
-            return Err(RoomsError::Forbidden("`join_authorised_via_users_server` is set by the server".into()));
+        // Who vouches for a restricted join is chosen by this server, which signs for it. Who is in the room needs
+        // nobody, and what they say of it is dropped.
+        let voucher = member.join_authorised_via_users_server.as_ref();
+        let kept = voucher.is_some() && voucher == before.join_authorised_via_users_server.as_ref();
+        if !kept && content::field(new.content.raw(), VOUCHER).is_some() {
+            if [&before.membership, &member.membership].iter().any(|m| **m != Some(MembershipState::Join)) {
+                return Err(RoomsError::Forbidden(format!("`{VOUCHER}` is set by the server")));
+            }
+            new.content = without(&new.content, VOUCHER)?;
         }
         self.append_and_commit(writer, new).await
     }
@@ -113,6 +123,13 @@ impl Rooms {
         }
         Ok(event.pdu.event_id.clone())
     }
+}
+
+/// Content without one of its keys.
+fn without(content: &Content, key: &str) -> Result<Content, RoomsError> {
+    let mut fields: Map<String, Value> = serde_json::from_str(content.as_str()).unwrap_or_default();
+    fields.remove(key);
+    Ok(Content::from_serialize(&fields)?)
 }
 
 /// The event in force, when the new one would say the same.

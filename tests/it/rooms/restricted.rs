@@ -68,4 +68,13 @@ async fn a_member_event_cannot_be_forged_through_the_state_endpoint() {
     ben.set_state(&room, "m.room.member", &ben.user_id, json!({ "membership": "join" })).await.ok();
     let member = state(&anna, &room, "m.room.member", &ben.user_id).await;
     assert_eq!(member["join_authorised_via_users_server"], anna.user_id.as_str());
+    // Once inside, nobody has to vouch, and what is said of it is dropped.
+    for voucher in ["nobody", ben.user_id.as_str()] {
+        let renamed = json!({
+            "membership": "join", "displayname": voucher, "join_authorised_via_users_server": voucher,
+        });
+        ben.set_state(&room, "m.room.member", &ben.user_id, renamed).await.ok();
+        let member = state(&anna, &room, "m.room.member", &ben.user_id).await;
+        assert_eq!(member, json!({ "membership": "join", "displayname": voucher }));
+    }
 }
