@@ -22,7 +22,7 @@ impl Rooms {
         content: &Content,
     ) -> Result<(), RoomsError> {
         match kind {
-            StateEventType::RoomCreate => Err(RoomsError::Forbidden("a room is created once".into())),
+            StateEventType::RoomCreate => Err(RoomsError::Invalid("a room is created once".into())),
             StateEventType::RoomCanonicalAlias if key.is_empty() => self.check_canonical_alias(writer, content).await,
             StateEventType::RoomPowerLevels if key.is_empty() => check_creators(writer, content),
             StateEventType::RoomServerAcl if key.is_empty() => self.check_acl(content),

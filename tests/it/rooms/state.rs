@@ -43,7 +43,7 @@ async fn power_decides_who_sets_what() {
     ben.set_state(&room, "m.room.name", "", json!({ "name": "x" })).await.refused(403, "M_FORBIDDEN");
     ben.join(&room).await.ok();
     ben.set_state(&room, "m.room.name", "", json!({ "name": "x" })).await.refused(403, "M_FORBIDDEN");
-    anna.set_state(&room, "m.room.create", "", json!({})).await.refused(403, "M_FORBIDDEN");
+    anna.set_state(&room, "m.room.create", "", json!({})).await.refused(400, "M_INVALID_PARAM");
     anna.set_state(&room, "m.x", &ben.user_id, json!({})).await.refused(403, "M_FORBIDDEN");
     anna.set_state(&room, "m.x", &"k".repeat(256), json!({})).await.refused(413, "M_TOO_LARGE");
     let creator_listed = json!({ "users": { &anna.user_id: 100 } });
