@@ -103,7 +103,7 @@ impl Rooms {
                 }
             }
         }
-        let create = create_content(old, &others)?;
+        let create = create_content(old, &others, rules)?;
         let mut new = self.new_room(creator, &request.version, &create).await?;
         let profile = self.profile_of(creator).await?;
         let join = MemberContent::new(MembershipState::Join).with_profile(profile);
@@ -199,12 +199,15 @@ impl Rooms {
 }
 
 /// The content of the new room's `m.room.create`. Additional creators are not taken over (spec v1.16).
-fn create_content(old: &Writer, others: &[OwnedUserId]) -> Result<Content, RoomsError> {
+fn create_content(old: &Writer, others: &[OwnedUserId], rules: &RoomVersionRules) -> Result<Content, RoomsError> {
     let view = old.view();
     let mut predecessor = Map::new();
     predecessor.insert("room_id".into(), old.room().id.as_str().into());
-    // The last event before the tombstone, which cannot be named: it names the new room.
-    if let Some((last, _)) = view.extremities.first() {
+    // Rooms whose id is made from this event cannot be named by the tombstone before it is there; older ones say at
+    // least what came last before the tombstone.
+    if !rules.authorization.room_create_event_id_as_room_id
+        && let Some((last, _)) = view.extremities.first()
+    {
         predecessor.insert("event_id".into(), last.as_str().into());
     }
     let mut content = Map::new();
