@@ -161,8 +161,7 @@ pub(super) fn public_key(key: &KeyObject) -> Option<&str> {
 
 /// No new keys: the same master key, and no others that differ from the known ones.
 fn nothing_new(given: &Three, known: &Three) -> bool {
-    let [master, ..] = given;
-    master.is_some()
+    given.iter().any(Option::is_some)
         && given.iter().zip(known).all(|(given, known)| match (given, known) {
             (None, _) => true,
             (Some(given), Some(known)) => given.same_content(known),

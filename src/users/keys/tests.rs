@@ -248,6 +248,8 @@ async fn cross_signing_keys_are_checked() {
     assert!(!keys.upload_needs_auth(anna.user, &anna.id, &anna.signing_keys()).await.unwrap(), "the first upload");
     upload(&anna.signing_keys()).await.unwrap();
     assert!(!keys.upload_needs_auth(anna.user, &anna.id, &anna.signing_keys()).await.unwrap(), "nothing new");
+    let part = SigningKeys { master_key: None, ..anna.signing_keys() };
+    assert!(!keys.upload_needs_auth(anna.user, &anna.id, &part).await.unwrap(), "a part of what is known");
     let other = Person { cross: [self_named(), self_named(), self_named()], ..Person::new(&server, "cora").await };
     let other = Person { id: anna.id.clone(), ..other };
     assert!(keys.upload_needs_auth(anna.user, &anna.id, &other.signing_keys()).await.unwrap());
