@@ -14,10 +14,11 @@ use ruma::{
     },
     directory::RoomNetwork,
 };
+use serde_json::{Value, json};
 
 use super::actor::actor;
 use crate::{
-    http::{ApiError, Reply, Ruma, services::Services},
+    http::{ApiError, JsonBytes, Reply, Ruma, services::Services},
     rooms::{DirectoryPage, DirectoryQuery, RoomsError},
 };
 
@@ -27,16 +28,12 @@ use crate::{
 pub async fn get_public_rooms(
     State(services): State<Arc<Services>>,
     request: Ruma<get_public_rooms_v3::v3::Request>,
-) -> Result<Reply<get_public_rooms_v3::v3::Response>, ApiError> {
+) -> Result<JsonBytes, ApiError> {
     let get_public_rooms_v3::v3::Request { limit, since, server, .. } = request.body;
     check_server(&services, server.as_deref())?;
     let query = DirectoryQuery { limit: limit.map(rows), since, ..DirectoryQuery::default() };
     let page = services.rooms.public_rooms(&query).await?;
-    let mut response = get_public_rooms_v3::v3::Response::new(page.chunk);
-    response.next_batch = page.next_batch;
-    response.prev_batch = page.prev_batch;
-    response.total_room_count_estimate = Some(UInt::new_saturating(page.total as u64));
-    Ok(Reply(response))
+    listing(&page)
 }
 
 /// `POST /_matrix/client/v3/publicRooms`: the published rooms that match a filter.
@@ -45,7 +42,7 @@ pub async fn get_public_rooms(
 pub async fn get_public_rooms_filtered(
     State(services): State<Arc<Services>>,
     request: Ruma<get_public_rooms_filtered_v3::v3::Request>,
-) -> Result<Reply<get_public_rooms_filtered_v3::v3::Response>, ApiError> {
+) -> Result<JsonBytes, ApiError> {
     let get_public_rooms_filtered_v3::v3::Request { limit, since, server, filter, room_network, .. } = request.body;
     check_server(&services, server.as_deref())?;
     let query = DirectoryQuery {
@@ -59,12 +56,23 @@ pub async fn get_public_rooms_filtered(
         RoomNetwork::ThirdParty(_) => DirectoryPage::default(),
         _ => services.rooms.public_rooms(&query).await?,
     };
-    let mut response = get_public_rooms_filtered_v3::v3::Response::new();
-    response.chunk = page.chunk;
-    response.next_batch = page.next_batch;
-    response.prev_batch = page.prev_batch;
-    response.total_room_count_estimate = Some(UInt::new_saturating(page.total as u64));
-    Ok(Reply(response))
+    listing(&page)
+}
+
+/// The answer of both. ruma leaves out the join rule `public`; clients that knock want to be told it.
+fn listing(page: &DirectoryPage) -> Result<JsonBytes, ApiError> {
+    let mut answer = json!({ "chunk": page.chunk, "total_room_count_estimate": page.total });
+    for room in answer.get_mut("chunk").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(room) = room.as_object_mut() {
+            room.entry("join_rule").or_insert_with(|| "public".into());
+        }
+    }
+    for (key, token) in [("next_batch", &page.next_batch), ("prev_batch", &page.prev_batch)] {
+        if let (Some(token), Some(answer)) = (token, answer.as_object_mut()) {
+            answer.insert(key.into(), token.as_str().into());
+        }
+    }
+    JsonBytes::of(&answer)
 }
 
 /// `GET /_matrix/client/v3/directory/list/room/{roomId}`: whether a room is in the directory.

@@ -30,7 +30,7 @@ async fn a_published_room_is_shown_with_what_it_says_of_itself() {
     let entry = json!({
         "room_id": room, "name": "Chess", "topic": "un topic à la française",
         "canonical_alias": "#chess:school.example", "num_joined_members": 1,
-        "world_readable": false, "guest_can_join": false,
+        "world_readable": false, "guest_can_join": false, "join_rule": "public",
     });
     assert_eq!(answer["chunk"], json!([entry]));
     assert_eq!(answer["total_room_count_estimate"], 1);
