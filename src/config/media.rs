@@ -10,5 +10,9 @@ section! {
 
         /// How much one account may have uploaded in all.
         pub user_quota_bytes: Size = Size::gib(5);
+
+        /// Whether files can also be had without signing in, by their addresses of before Matrix v1.11, which old
+        /// clients and bridges use. Everybody who learns such an address can then read the file.
+        pub unauthenticated_downloads: bool = false;
     }
 }

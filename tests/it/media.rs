@@ -349,3 +349,26 @@ async fn an_id_comes_before_its_content_over_http_too() {
     assert_eq!(get(&server, &anna, &soon).await.bytes().await.unwrap(), "png");
     anna.put("/_matrix/media/v3/upload/school.example/none", json!({})).await.refused(404, "M_NOT_FOUND");
 }
+
+#[tokio::test]
+async fn who_has_not_signed_in_gets_files_only_where_allowed() {
+    for allowed in [false, true] {
+        let server = Server::with(|config| config.media.unauthenticated_downloads = allowed).await;
+        let anna = Client::register(&server, "anna").await;
+        let upload = request(&server, &anna, "POST", "/_matrix/media/v3/upload").header("content-type", "text/plain");
+        let uploaded: serde_json::Value = upload.body("text").send().await.unwrap().json().await.unwrap();
+        let file = uploaded["content_uri"].as_str().unwrap().strip_prefix("mxc://").unwrap().to_owned();
+        let nobody = server.anonymous();
+        nobody.get(&format!("/_matrix/client/v1/media/download/{file}")).await.refused(401, "M_MISSING_TOKEN");
+        for path in [format!("download/{file}"), format!("download/{file}/name.txt")] {
+            let path = format!("/_matrix/media/v3/{path}");
+            if allowed {
+                let answer = reqwest::get(server.url(&path)).await.unwrap();
+                assert_eq!(answer.status(), 200);
+                assert_eq!(answer.bytes().await.unwrap(), "text");
+            } else {
+                nobody.get(&path).await.refused(404, "M_NOT_FOUND");
+            }
+        }
+    }
+}

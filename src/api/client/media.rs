@@ -2,7 +2,7 @@
 //!
 //! Specification v1.19, client-server API, "Content repository". Uploads pass from the socket to the disk in pieces,
 //! downloads the other way; neither is ever in memory as a whole.
-#![allow(deprecated, reason = "the endpoints of before v1.11 answer that they are frozen")]
+#![allow(deprecated, reason = "the endpoints of before v1.11 are served where the configuration says so")]
 
 mod content;
 
@@ -146,6 +146,11 @@ pub async fn get_content_thumbnail(
 ) -> Result<Response, ApiError> {
     let get_content_thumbnail_v1::v1::Request { server_name, media_id, method, width, height, timeout_ms, .. } =
         request.body;
+    let found = services.media.thumbnail(&server_name, &media_id, wanted(method, width, height)?, timeout_ms).await?;
+    content::serve(known(found)?, &headers).await
+}
+
+fn wanted(method: Option<ThumbnailMethod>, width: UInt, height: UInt) -> Result<Wanted, ApiError> {
     let method = match method {
         Some(ThumbnailMethod::Crop) => Method::Crop,
         None | Some(ThumbnailMethod::Scale) => Method::Scale,
@@ -154,44 +159,61 @@ pub async fn get_content_thumbnail(
     if width == UInt::MIN || height == UInt::MIN {
         return Err(ApiError::invalid_param("A thumbnail has a width and a height"));
     }
-    let wanted = Wanted::at_least(width.into(), height.into(), method);
-    let found = services.media.thumbnail(&server_name, &media_id, wanted, timeout_ms).await?;
-    content::serve(known(found)?, &headers).await
+    Ok(Wanted::at_least(width.into(), height.into(), method))
 }
 
-/// `GET /_matrix/media/v3/download/{serverName}/{mediaId}`: frozen since before this server existed.
+/// `GET /_matrix/media/v3/download/{serverName}/{mediaId}`: content without signing in, if the
+/// configuration allows it.
 ///
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixmediav3downloadservernamemediaid)
 pub async fn get_content_legacy(
     State(services): State<Arc<Services>>,
+    headers: HeaderMap,
     request: Ruma<get_content_v3::v3::Request>,
 ) -> Result<Response, ApiError> {
-    frozen(&services, &request.body.server_name, &request.body.media_id).await
+    let get_content_v3::v3::Request { server_name, media_id, timeout_ms, .. } = request.body;
+    check_frozen(&services, &server_name, &media_id).await?;
+    let found = services.media.download(&server_name, &media_id, timeout_ms).await?;
+    content::serve(known(found)?, &headers).await
 }
 
-/// `GET /_matrix/media/v3/download/{serverName}/{mediaId}/{fileName}`: frozen since before this server existed.
+/// `GET /_matrix/media/v3/download/{serverName}/{mediaId}/{fileName}`: content without signing in, if the
+/// configuration allows it.
 ///
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixmediav3downloadservernamemediaidfilename)
 pub async fn get_content_as_filename_legacy(
     State(services): State<Arc<Services>>,
+    headers: HeaderMap,
     request: Ruma<get_content_as_filename_v3::v3::Request>,
 ) -> Result<Response, ApiError> {
-    frozen(&services, &request.body.server_name, &request.body.media_id).await
+    let get_content_as_filename_v3::v3::Request { server_name, media_id, filename, timeout_ms, .. } = request.body;
+    check_frozen(&services, &server_name, &media_id).await?;
+    let found = services.media.download(&server_name, &media_id, timeout_ms).await?;
+    content::serve(known(found)?.named(&filename), &headers).await
 }
 
-/// `GET /_matrix/media/v3/thumbnail/{serverName}/{mediaId}`: frozen since before this server existed.
+/// `GET /_matrix/media/v3/thumbnail/{serverName}/{mediaId}`: content without signing in, if the
+/// configuration allows it.
 ///
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixmediav3thumbnailservernamemediaid)
 pub async fn get_content_thumbnail_legacy(
     State(services): State<Arc<Services>>,
+    headers: HeaderMap,
     request: Ruma<get_content_thumbnail_v3::v3::Request>,
 ) -> Result<Response, ApiError> {
-    frozen(&services, &request.body.server_name, &request.body.media_id).await
+    let get_content_thumbnail_v3::v3::Request { server_name, media_id, method, width, height, timeout_ms, .. } =
+        request.body;
+    check_frozen(&services, &server_name, &media_id).await?;
+    let found = services.media.thumbnail(&server_name, &media_id, wanted(method, width, height)?, timeout_ms).await?;
+    content::serve(known(found)?, &headers).await
 }
 
-/// Without a token there is no content: everything here was uploaded after the freeze (specification, "Content
-/// repository", client behaviour). Uploaders still hear that an id has no content yet.
-async fn frozen(services: &Services, server_name: &ServerName, id: &str) -> Result<Response, ApiError> {
+/// Without a token there is no content, unless the configuration allows it: everything here was uploaded after the
+/// freeze (specification, "Content repository", client behaviour). Uploaders still hear that an id has no content yet.
+async fn check_frozen(services: &Services, server_name: &ServerName, id: &str) -> Result<(), ApiError> {
+    if services.config.media.unauthenticated_downloads {
+        return Ok(());
+    }
     if services.media.is_pending(server_name, id).await? {
         return Err(ApiError::not_yet_uploaded());
     }
