@@ -1,8 +1,12 @@
 //! Password hashes: Argon2id on a bounded pool.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    hint::black_box,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use argon2::{
@@ -20,6 +24,9 @@ const PASSWORD_BYTES_MAX: usize = 512;
 /// Passwords that may wait for their turn. At two at a time and 25 ms each, the last one waits about 25 seconds.
 const WAITING_MAX: usize = 2048;
 
+/// How long after a hash the allocator is reminded of the memory it may give back; more than its own delay.
+const GIVE_BACK_AFTER: Duration = Duration::from_millis(1500);
+
 /// Hashes and verifies passwords, a few at a time, never on the async workers. Cheap to clone.
 #[derive(Clone)]
 pub struct Passwords {
@@ -32,6 +39,7 @@ struct Inner {
     ids: Ids,
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
+    giving_back: AtomicBool,
 }
 
 impl Passwords {
@@ -51,6 +59,7 @@ impl Passwords {
                 ids,
                 turns: Arc::new(Semaphore::new(parallel)),
                 waiting: AtomicUsize::new(0),
+                giving_back: AtomicBool::new(false),
             }),
         })
     }
@@ -114,7 +123,25 @@ impl Passwords {
             let _turn = turn;
             work(&inner.argon)
         });
-        done.await.map_err(|_| UsersError::Internal("hashing a password panicked"))
+        let done = done.await.map_err(|_| UsersError::Internal("hashing a password panicked"));
+        self.give_back_memory_later();
+        done
+    }
+
+    /// Each hash needs some 20 MiB for a moment. The allocator returns freed memory to the system a second later, but
+    /// only when somebody allocates then: on a server that has become quiet nobody would.
+    fn give_back_memory_later(&self) {
+        if self.inner.giving_back.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let inner = self.inner.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(GIVE_BACK_AFTER).await;
+            inner.giving_back.store(false, Ordering::Relaxed);
+            let bytes = usize::try_from(inner.argon.params().m_cost()).unwrap_or(0) * 1024;
+            let nudge = tokio::task::spawn_blocking(move || drop(black_box(Vec::<u8>::with_capacity(bytes))));
+            drop(nudge.await);
+        });
     }
 }
 

@@ -146,11 +146,11 @@ pub async fn get_content_thumbnail(
 ) -> Result<Response, ApiError> {
     let get_content_thumbnail_v1::v1::Request { server_name, media_id, method, width, height, timeout_ms, .. } =
         request.body;
-    let found = services.media.thumbnail(&server_name, &media_id, wanted(method, width, height)?, timeout_ms).await?;
+    let found = services.media.thumbnail(&server_name, &media_id, wanted(method.as_ref(), width, height)?, timeout_ms).await?;
     content::serve(known(found)?, &headers).await
 }
 
-fn wanted(method: Option<ThumbnailMethod>, width: UInt, height: UInt) -> Result<Wanted, ApiError> {
+fn wanted(method: Option<&ThumbnailMethod>, width: UInt, height: UInt) -> Result<Wanted, ApiError> {
     let method = match method {
         Some(ThumbnailMethod::Crop) => Method::Crop,
         None | Some(ThumbnailMethod::Scale) => Method::Scale,
@@ -204,7 +204,7 @@ pub async fn get_content_thumbnail_legacy(
     let get_content_thumbnail_v3::v3::Request { server_name, media_id, method, width, height, timeout_ms, .. } =
         request.body;
     check_frozen(&services, &server_name, &media_id).await?;
-    let found = services.media.thumbnail(&server_name, &media_id, wanted(method, width, height)?, timeout_ms).await?;
+    let found = services.media.thumbnail(&server_name, &media_id, wanted(method.as_ref(), width, height)?, timeout_ms).await?;
     content::serve(known(found)?, &headers).await
 }
 
