@@ -65,7 +65,13 @@ pub async fn pass(State(entry): State<Entry>, mut request: Request, next: Next) 
 
     let matched = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
     let span = tracing::info_span!("request", %id, %method, route = matched);
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone()).await;
+    let run = AssertUnwindSafe(next.run(request)).catch_unwind().instrument(span.clone());
+    let answered = if method.is_safe() {
+        run.await
+    } else {
+        // What changes something runs to its end though the client hangs up: half of it must not be all that happens.
+        tokio::spawn(run).await.unwrap_or_else(|error| Err(Box::new(error.to_string())))
+    };
 
     let _inside = span.enter();
     let mut response = answered.unwrap_or_else(|panic| ApiError::internal(Panicked::new(&*panic)).into_response());

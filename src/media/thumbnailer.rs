@@ -19,13 +19,13 @@ const WAITING_MAX: usize = 128;
 /// Makes and keeps thumbnails.
 #[derive(Debug)]
 pub(super) struct Thumbnailer {
-    waiting: Semaphore,
-    workers: Semaphore,
+    waiting: Arc<Semaphore>,
+    workers: Arc<Semaphore>,
 }
 
 impl Thumbnailer {
     pub(super) fn new() -> Self {
-        Self { waiting: Semaphore::new(WAITING_MAX), workers: Semaphore::new(WORKERS) }
+        Self { waiting: Arc::new(Semaphore::new(WAITING_MAX)), workers: Arc::new(Semaphore::new(WORKERS)) }
     }
 
     /// The thumbnail of content, made now or before.
@@ -39,10 +39,12 @@ impl Thumbnailer {
         if let Some(found) = blocking(move || open(&kept, &sha256, wanted)).await? {
             return Ok(found);
         }
-        let _waiting = self.waiting.try_acquire().map_err(|_| MediaError::Busy)?;
-        let _worker = self.workers.acquire().await.map_err(|_| MediaError::Busy)?;
+        let waiting = self.waiting.clone().try_acquire_owned().map_err(|_| MediaError::Busy)?;
+        let worker = self.workers.clone().acquire_owned().await.map_err(|_| MediaError::Busy)?;
         let files = files.clone();
         let made = tokio::task::spawn_blocking(move || {
+            // Held here and not by the reader: one who goes away does not end the work.
+            let _held = (waiting, worker);
             // A whole class looks at the same picture at once: whoever waited finds it made.
             if let Some(found) = open(&files, &sha256, wanted)? {
                 return Ok(found);

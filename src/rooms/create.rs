@@ -11,7 +11,7 @@ use ruma::{
     events::{StateEventType, room::member::MembershipState},
 };
 
-pub(super) use self::defaults::raise_tombstone;
+pub(super) use self::defaults::{ADDITIONAL_CREATORS_MAX, raise_tombstone};
 pub use self::request::{CreateRoom, InitialState, Preset};
 use self::{defaults::Defaults, request::INVITES_MAX};
 use super::{

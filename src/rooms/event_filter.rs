@@ -34,8 +34,10 @@ impl EventFilter {
         let mut definition = definition.clone();
         definition.not_types.truncate(ENTRIES_MAX);
         definition.not_senders.truncate(ENTRIES_MAX);
+        definition.not_types.iter_mut().for_each(merge_stars);
         if let Some(types) = &mut definition.types {
             types.truncate(ENTRIES_MAX);
+            types.iter_mut().for_each(merge_stars);
         }
         let trivial = definition.not_types.is_empty()
             && definition.not_senders.is_empty()
@@ -95,6 +97,16 @@ impl EventFilter {
     pub fn thread_counts(&self) -> bool {
         self.definition.unread_thread_notifications
     }
+}
+
+/// `**` means what `*` means; without runs of stars each part of a pattern consumes a byte of the text at least.
+fn merge_stars(pattern: &mut String) {
+    let mut star = false;
+    pattern.retain(|character| {
+        let keep = !(star && character == '*');
+        star = character == '*';
+        keep
+    });
 }
 
 /// Matches `*` as any run of characters, in time linear in `text` for each `*` of the pattern.

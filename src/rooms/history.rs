@@ -15,6 +15,9 @@ use crate::store::{Event, Order, StoreError, schema::rooms::TIMELINE, state_tree
 
 /// Most events of one page.
 const PAGE_MAX: usize = 1000;
+/// Bytes of events in one page; it ends early beyond, and names the place to go on from.
+const PAGE_BYTES_MAX: usize = 4 << 20;
+
 /// Events looked at for one page; then the page ends early, and its token goes on behind them.
 const LOOKED_AT_MAX: usize = 4000;
 /// Most events before one, and after it.
@@ -112,7 +115,7 @@ impl Rooms {
     ) -> Result<(Vec<Arc<Event>>, Option<i64>), StoreError> {
         let room = reader.room.number;
         let mut events = Vec::new();
-        let (mut looked_at, mut left_out) = (0, false);
+        let (mut looked_at, mut left_out, mut bytes) = (0, false, 0);
         loop {
             // The range's end is exclusive, a token's place is behind its event: hence the ones.
             let (low, high, order) = match direction {
@@ -131,8 +134,9 @@ impl Rooms {
                 if !filter.wants(&event) {
                     left_out = true;
                 } else if !reader.ignores(&event) && reader.sees(&event).await? {
+                    bytes += event.client.bytes.len();
                     events.push(event);
-                    if events.len() == limit {
+                    if events.len() == limit || bytes >= PAGE_BYTES_MAX {
                         return Ok((events, Some(from)));
                     }
                 }

@@ -240,8 +240,9 @@ impl Inner {
         batch.on_publish(move |position| {
             inner.people.lock().published(changed, position);
             inner.newest.fetch_max(position.0, Ordering::AcqRel);
-            inner.rooms.parts.notifier.wake(Concerned::Users(concerned));
         });
+        let notifier = self.rooms.parts.notifier.clone();
+        batch.on_visible(move || notifier.wake(Concerned::Users(concerned)));
         self.rooms.store().commit(batch).await?;
         Ok(())
     }

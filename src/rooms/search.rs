@@ -18,6 +18,9 @@ use crate::{
 
 /// Events looked at in one search.
 const LOOKED_AT_MAX: usize = 20_000;
+/// Hits that are kept, with their events, for one search.
+const HITS_MAX: usize = 2000;
+
 /// Events read in one go.
 const STEP: usize = 256;
 /// Words of a search that count.
@@ -104,7 +107,12 @@ impl Rooms {
             let numbers: Vec<_> = rows.iter().map(|(_, number)| *number).collect();
             for event in self.events().require_many(room, &numbers).await? {
                 let rank = text_of(&event, query).map_or(0, |text| rank(&text, &found.words));
-                if rank > 0 && filter.wants(&event) && !reader.ignores(&event) && reader.sees(&event).await? {
+                if rank > 0
+                    && found.hits.len() < HITS_MAX
+                    && filter.wants(&event)
+                    && !reader.ignores(&event)
+                    && reader.sees(&event).await?
+                {
                     found.hits.push(Hit { rank, event, reader: place });
                 }
             }

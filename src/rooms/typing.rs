@@ -171,7 +171,7 @@ impl Inner {
     async fn publish(self: &Arc<Self>, rooms: Vec<Arc<Room>>) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         batch.at_position(|_, _| {});
-        let inner = self.clone();
+        let (inner, waking, changed) = (self.clone(), self.clone(), rooms.clone());
         batch.on_publish(move |position| {
             inner.newest.fetch_max(position.0, Ordering::AcqRel);
             let mut state = inner.state.lock();
@@ -180,9 +180,10 @@ impl Inner {
                     typers.changed = typers.changed.max(position);
                 }
             }
-            drop(state);
-            for room in rooms {
-                inner.rooms.parts.notifier.wake(Concerned::Users(room.view().joined.clone()));
+        });
+        batch.on_visible(move || {
+            for room in changed {
+                waking.rooms.parts.notifier.wake(Concerned::Users(room.view().joined.clone()));
             }
         });
         self.rooms.store().commit(batch).await?;

@@ -11,7 +11,8 @@ use ruma::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Actor, NewEvent, Room, Rooms, RoomsError, Writer, membership::MemberContent, policy::Creation, room::RoomView,
+    Actor, NewEvent, Room, Rooms, RoomsError, Writer, create::ADDITIONAL_CREATORS_MAX, membership::MemberContent,
+    policy::Creation, room::RoomView,
 };
 use crate::{
     event::{Content, content, room_version},
@@ -63,6 +64,9 @@ impl Rooms {
     ) -> Result<OwnedRoomId, RoomsError> {
         let rules = room_version::supported(&request.version)
             .ok_or_else(|| RoomsError::UnsupportedVersion(request.version.clone()))?;
+        if request.additional_creators.len() > ADDITIONAL_CREATORS_MAX {
+            return Err(RoomsError::Invalid("there are too many additional creators".into()));
+        }
         let room = self.joined_room(room_id, actor.user).await?;
         let mut old = self.writer(&room).await;
         let required = old.view().power.required_for_state(&StateEventType::RoomTombstone);

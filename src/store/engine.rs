@@ -64,7 +64,7 @@ struct Inner {
     cached: ReadOptions,
     disk: ReadOptions,
     write: WriteOptions,
-    reads: Semaphore,
+    reads: Arc<Semaphore>,
     cache: Cache,
 }
 
@@ -109,8 +109,14 @@ impl Engine {
         cached.set_read_tier(ReadTier::BlockCache);
         let mut write = WriteOptions::default();
         write.set_sync(options.durability == Durability::Fsync);
-        let inner =
-            Inner { db, cached, disk: ReadOptions::default(), write, reads: Semaphore::new(DISK_READS_MAX), cache };
+        let inner = Inner {
+            db,
+            cached,
+            disk: ReadOptions::default(),
+            write,
+            reads: Arc::new(Semaphore::new(DISK_READS_MAX)),
+            cache,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -201,9 +207,14 @@ impl Engine {
         read: impl FnOnce(&Inner) -> Result<T, rocksdb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
         let stopped = |what: &str| StoreError::Engine(what.to_owned());
-        let _permit = self.inner.reads.acquire().await.map_err(|_| stopped("the read pool is closed"))?;
+        let permit = self.inner.reads.clone().acquire_owned().await.map_err(|_| stopped("the read pool is closed"))?;
         let inner = self.inner.clone();
-        let done = tokio::task::spawn_blocking(move || read(&inner)).await;
+        let done = tokio::task::spawn_blocking(move || {
+            // Held here and not by the caller: a caller who goes away does not end the read.
+            let _permit = permit;
+            read(&inner)
+        })
+        .await;
         Ok(done.map_err(|_| stopped("a read panicked"))??)
     }
 }

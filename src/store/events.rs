@@ -186,9 +186,12 @@ impl Events {
             return Ok(Some(event));
         }
         let Some(stored) = self.store.get(&EVENTS, &key).await? else { return Ok(None) };
-        let event = Arc::new(load(key, stored)?);
-        self.cache.insert(key, event.clone());
-        Ok(Some(event))
+        self.keep_read(key, load(key, stored)?).map(Some)
+    }
+
+    /// Keeps an event that was read, unless the cache has one: it may have been redacted since it was read.
+    fn keep_read(&self, key: (RoomNo, EventNo), event: Event) -> Result<Arc<Event>, StoreError> {
+        self.cache.get_or_insert_with(&key, || Ok(Arc::new(event)))
     }
 
     /// An event that must exist, because another row names it.
@@ -205,9 +208,7 @@ impl Events {
             let mut read = self.store.multi_get(&EVENTS, &missing).await?.into_iter().zip(missing);
             for place in found.iter_mut().filter(|place| place.is_none()) {
                 let Some((Some(stored), key)) = read.next() else { continue };
-                let event = Arc::new(load(key, stored)?);
-                self.cache.insert(key, event.clone());
-                *place = Some(event);
+                *place = Some(self.keep_read(key, load(key, stored)?)?);
             }
         }
         let missing = || corrupt("an event that other rows name is missing");

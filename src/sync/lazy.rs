@@ -2,19 +2,30 @@
 //!
 //! Only a hint: what is forgotten here (a restart, a full cache) is sent again, which the specification allows.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
-use crate::store::{RoomNo, UserNo};
+use crate::store::{Position, RoomNo, UserNo};
 
 /// Devices remembered.
 const DEVICES_MAX: usize = 4096;
 /// Members remembered for one device.
 const MEMBERS_MAX: usize = 20_000;
 
-type Sent = Arc<Mutex<HashSet<(RoomNo, u64)>>>;
+/// Member events, and the token of the answer they were first sent with.
+type Sent = Arc<Mutex<HashMap<(RoomNo, u64), Position>>>;
+
+/// To whom an answer goes.
+pub(super) struct To<'a> {
+    pub(super) user: UserNo,
+    pub(super) device: &'a str,
+    /// What the device has seen.
+    pub(super) since: Option<Position>,
+    /// The answer's token.
+    pub(super) now: Position,
+}
 
 /// The members sent to each device.
 pub(super) struct SentMembers {
@@ -31,9 +42,10 @@ impl SentMembers {
         self.devices.remove(&(user, Box::from(device)));
     }
 
-    /// Notes that a member event is being sent; false when it was sent before.
-    pub(super) fn note(&self, user: UserNo, device: &str, room: RoomNo, event: u64) -> bool {
-        let key = (user, Box::from(device));
+    /// Notes that a member event is being sent; false when the device has it. That it was sent is not enough, the answer
+    /// may have been lost on its way: the device's `since` must be at or after that answer's token.
+    pub(super) fn note(&self, to: &To<'_>, room: RoomNo, event: u64) -> bool {
+        let key = (to.user, Box::from(to.device));
         let sent = if let Some(sent) = self.devices.get(&key) {
             sent
         } else {
@@ -45,6 +57,11 @@ impl SentMembers {
         if sent.len() >= MEMBERS_MAX {
             sent.clear();
         }
-        sent.insert((room, event))
+        let token = sent.get(&(room, event));
+        let has = token.is_some_and(|token| to.since.is_some_and(|since| *token <= since));
+        if !has {
+            sent.insert((room, event), to.now);
+        }
+        !has
     }
 }

@@ -73,7 +73,7 @@ impl Round<'_> {
         let state = state::load(
             &self.parts.rooms,
             room,
-            (&reader, self.device),
+            (&reader, &self.to()),
             self.filters,
             &self.parts.sent,
             &timeline,
@@ -126,23 +126,26 @@ impl Round<'_> {
             return Ok(false);
         }
         let reader = self.reader(user_room);
-        let upto = gone.min(self.now);
+        // Who was banned, or declined another invitation, after leaving: what they saw ended when they left.
+        let gone_at = order(gone.min(self.now));
+        let upto = gone_at.min(reader.horizon().await?);
         let mut timeline = if user_room.record.was_joined {
-            let window = self.window(since.map(order), upto);
+            let window = Window { since: since.map(order), upto, limit: self.filters.timeline_limit() };
             timeline::load(&self.parts.rooms, room, &reader, &self.filters.timeline, &window).await?
         } else {
             Timeline {
                 events: Vec::new(),
                 limited: false,
                 members_changed: false,
-                before: order(upto),
+                before: gone_at,
                 state_before: StateRoot::EMPTY,
+                held: StateRoot::EMPTY,
                 state_after: StateRoot::EMPTY,
             }
         };
         let leaving = self.parts.rooms.events().require(room.number, user_room.record.event).await?;
-        if !user_room.record.was_joined && self.filters.timeline.wants(&leaving) {
-            // Who declined an invitation sees their own leaving, and nothing else of the room.
+        if (!user_room.record.was_joined || upto < gone_at) && self.filters.timeline.wants(&leaving) {
+            // Who declined an invitation sees their own leaving, and nothing else of the room since.
             timeline.events.push(leaving);
         }
         let known = Known {
@@ -156,7 +159,7 @@ impl Round<'_> {
             state::load(
                 &self.parts.rooms,
                 room,
-                (&reader, self.device),
+                (&reader, &self.to()),
                 self.filters,
                 &self.parts.sent,
                 &timeline,
@@ -226,7 +229,7 @@ impl Round<'_> {
         if timeline.limited {
             return timeline::state_at(&self.parts.rooms, room, order(since)).await;
         }
-        Ok(timeline.state_before)
+        Ok(timeline.held)
     }
 
     async fn timeline(

@@ -4,7 +4,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use ruma::events::StateEventType;
 
-use super::{SyncError, filter::Filters, lazy::SentMembers, timeline::Timeline};
+use super::{
+    SyncError,
+    filter::Filters,
+    lazy::{SentMembers, To},
+    timeline::Timeline,
+};
 use crate::{
     rooms::{Reader, Room, Rooms, event_filter::LazyMembers},
     store::{Event, state_tree::StateRoot},
@@ -22,7 +27,7 @@ pub(super) struct Known {
 pub(super) async fn load(
     rooms: &Rooms,
     room: &Room,
-    (reader, device): (&Reader, &str),
+    (reader, to): (&Reader, &To<'_>),
     filters: &Filters,
     sent: &SentMembers,
     timeline: &Timeline,
@@ -41,7 +46,7 @@ pub(super) async fn load(
         }
         if lazily {
             members.insert(event.number);
-            sent.note(reader.user, device, room.number, event.number.0);
+            sent.note(to, room.number, event.number.0);
         }
         if filters.state.wants(&event) {
             events.push(event);
@@ -49,7 +54,7 @@ pub(super) async fn load(
     }
     if lazy != LazyMembers::Off {
         for event in senders(rooms, room, timeline, target).await? {
-            let new = lazy == LazyMembers::Redundant || sent.note(reader.user, device, room.number, event.number.0);
+            let new = lazy == LazyMembers::Redundant || sent.note(to, room.number, event.number.0);
             if new && members.insert(event.number) && filters.state.wants(&event) {
                 events.push(event);
             }

@@ -25,6 +25,8 @@ pub(super) struct Timeline {
     pub(super) before: i64,
     /// The room's state before the first event.
     pub(super) state_before: StateRoot,
+    /// The room's state before the oldest row looked at, which a filter may have left out of `events`.
+    pub(super) held: StateRoot,
     /// The room's state after the last event.
     pub(super) state_after: StateRoot,
 }
@@ -48,7 +50,7 @@ pub(super) async fn load(
     let (mut limited, mut members_changed) = (false, false);
     let mut upto = window.upto;
     let mut rows = 0;
-    let mut state_after = None;
+    let (mut state_after, mut held) = (None, None);
     'pages: loop {
         let page = page(rooms, room, window.since, upto, window.limit + 1).await?;
         let more = page.len() > window.limit;
@@ -66,6 +68,7 @@ pub(super) async fn load(
                 limited = true;
                 break 'pages;
             }
+            held = Some(event.header.state_before);
             members_changed |= event.pdu.kind == TimelineEventType::RoomMember;
             if filter.wants(&event) && !reader.ignores(&event) {
                 events.push(event);
@@ -90,6 +93,7 @@ pub(super) async fn load(
         members_changed: members_changed || limited,
         before,
         state_before,
+        held: held.unwrap_or(end),
         state_after: end,
     })
 }

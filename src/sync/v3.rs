@@ -11,7 +11,7 @@ use super::{
     account::Company,
     filter::Filters,
     json::{self, Open},
-    lazy::SentMembers,
+    lazy::{SentMembers, To},
     token,
 };
 use crate::{
@@ -107,6 +107,8 @@ pub(super) struct Round<'a> {
     pub(super) device: &'a str,
     pub(super) since: Option<Position>,
     pub(super) now: Position,
+    /// The user's rooms at `now`.
+    list: Arc<Vec<UserRoom>>,
     pub(super) filters: &'a Filters,
     pub(super) full_state: bool,
     pub(super) state_after: Option<&'static [&'static str]>,
@@ -174,7 +176,7 @@ impl Sync {
 
     async fn begin<'a>(&'a self, request: &'a Request) -> Result<Round<'a>, SyncError> {
         let parts = &*self.inner;
-        let now = parts.rooms.store().position();
+        let (now, list) = moment(parts, request.user).await?;
         Ok(Round {
             parts,
             user: request.user,
@@ -183,6 +185,7 @@ impl Sync {
             // A token from the future can only come from a data folder that was restored; it counts as now.
             since: request.since.map(|since| since.min(now)),
             now,
+            list,
             filters: &request.filters,
             full_state: request.full_state,
             state_after: request.state_after,
@@ -190,6 +193,20 @@ impl Sync {
             company: Company::default(),
             pieces: None,
         })
+    }
+}
+
+/// The newest position, and the user's rooms at it. The list must not be newer: a room that was left after the position
+/// would be passed over, with what happened in it before.
+async fn moment(parts: &SyncParts, user: UserNo) -> Result<(Position, Arc<Vec<UserRoom>>), SyncError> {
+    loop {
+        let now = parts.rooms.store().position();
+        let list = parts.rooms.user_rooms(user).await?;
+        if list.iter().all(|entry| entry.record.position <= now) || parts.rooms.store().health().failure().is_some() {
+            return Ok((now, list));
+        }
+        // Published already, visible within microseconds.
+        tokio::task::yield_now().await;
     }
 }
 
@@ -212,7 +229,7 @@ impl Round<'_> {
         body: &mut Open,
         account_data: &[AccountDataItem],
     ) -> Result<bool, SyncError> {
-        let list = self.parts.rooms.user_rooms(self.user).await?;
+        let list = &self.list;
         let start = out.len();
         body.key(out, "rooms");
         let mut sections = Open::object(out);
@@ -292,6 +309,11 @@ impl Round<'_> {
         let wanted =
             |item: &&AccountDataItem| item.room == Some(room) && self.filters.room_account_data.wants_type(&item.kind);
         items.iter().filter(wanted).collect()
+    }
+
+    /// To whom the answer goes.
+    pub(super) fn to(&self) -> To<'_> {
+        To { user: self.user, device: self.device, since: self.since, now: self.now }
     }
 
     /// Who reads a room, and what they may see of it.

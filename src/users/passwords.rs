@@ -1,22 +1,25 @@
 //! Password hashes: Argon2id on a bounded pool.
 
-use std::{
-    hint::black_box,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc},
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::{PasswordVerifier as _, phc},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::UsersError;
-use crate::{config, ids::Ids, secret::Secret, store::schema::users::PasswordHash};
+use crate::{
+    config,
+    ids::Ids,
+    secret::{Secret, constant_time_eq},
+    store::schema::users::PasswordHash,
+};
 
 /// The longest password that is looked at, in bytes: hashing longer ones would only give strangers work to hand out.
 const PASSWORD_BYTES_MAX: usize = 512;
@@ -24,8 +27,8 @@ const PASSWORD_BYTES_MAX: usize = 512;
 /// Passwords that may wait for their turn. At two at a time and 25 ms each, the last one waits about 25 seconds.
 const WAITING_MAX: usize = 2048;
 
-/// How long after a hash the allocator is reminded of the memory it may give back; more than its own delay.
-const GIVE_BACK_AFTER: Duration = Duration::from_millis(1500);
+/// Bytes of a hash.
+const HASH_BYTES: usize = 32;
 
 /// Hashes and verifies passwords, a few at a time, never on the async workers. Cheap to clone.
 #[derive(Clone)]
@@ -39,7 +42,9 @@ struct Inner {
     ids: Ids,
     turns: Arc<Semaphore>,
     waiting: AtomicUsize,
-    giving_back: AtomicBool,
+    /// The working memory of each hash that may run at once, some 20 MiB: kept, because the allocator is slow to return
+    /// so large a piece to the system, and fresh pages cost as much as a tenth of the hash.
+    memory: Mutex<Vec<Vec<Block>>>,
 }
 
 impl Passwords {
@@ -59,7 +64,7 @@ impl Passwords {
                 ids,
                 turns: Arc::new(Semaphore::new(parallel)),
                 waiting: AtomicUsize::new(0),
-                giving_back: AtomicBool::new(false),
+                memory: Mutex::default(),
             }),
         })
     }
@@ -86,7 +91,7 @@ impl Passwords {
     /// [`UsersError::Busy`].
     pub async fn hash(&self, password: Secret) -> Result<PasswordHash, UsersError> {
         let salt = self.inner.ids.bytes::<16>();
-        self.run(move |argon| hash(argon, &password, &salt)).await?
+        self.run(move |inner| inner.hash(&password, &salt)).await?
     }
 
     /// Whether a password belongs to a hash. Without a hash (no such account, or one without a password) the answer
@@ -98,22 +103,18 @@ impl Passwords {
         if password.expose().len() > PASSWORD_BYTES_MAX {
             return Ok(false);
         }
-        self.run(move |argon| {
-            let Some(stored) = hash_of_account else {
-                // Only the work counts.
-                drop(hash(argon, &password, &[0; 16]));
-                return false;
-            };
-            phc::PasswordHash::new(&stored.0)
-                .is_ok_and(|parsed| argon.verify_password(password.expose().as_bytes(), &parsed).is_ok())
+        self.run(move |inner| {
+            if let Some(stored) = &hash_of_account {
+                return inner.verify(&password, stored);
+            }
+            // Only the work counts.
+            drop(inner.hash(&password, &[0; 16]));
+            false
         })
         .await
     }
 
-    async fn run<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Argon2<'static>) -> T + Send + 'static,
-    ) -> Result<T, UsersError> {
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Result<T, UsersError> {
         let _waiting = Waiting::enter(&self.inner)?;
         let turn = self.inner.turns.clone().acquire_owned().await;
         let turn = turn.map_err(|_| UsersError::Internal("the password pool is closed"))?;
@@ -121,33 +122,48 @@ impl Passwords {
         let done = tokio::task::spawn_blocking(move || {
             // Held here and not by the caller: a caller who goes away does not end the work.
             let _turn = turn;
-            work(&inner.argon)
+            work(&inner)
         });
-        let done = done.await.map_err(|_| UsersError::Internal("hashing a password panicked"));
-        self.give_back_memory_later();
-        done
-    }
-
-    /// Each hash needs some 20 MiB for a moment. The allocator returns freed memory to the system a second later, but
-    /// only when somebody allocates then: on a server that has become quiet nobody would.
-    fn give_back_memory_later(&self) {
-        if self.inner.giving_back.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let inner = self.inner.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(GIVE_BACK_AFTER).await;
-            inner.giving_back.store(false, Ordering::Relaxed);
-            let bytes = usize::try_from(inner.argon.params().m_cost()).unwrap_or(0) * 1024;
-            let nudge = tokio::task::spawn_blocking(move || drop(black_box(Vec::<u8>::with_capacity(bytes))));
-            drop(nudge.await);
-        });
+        done.await.map_err(|_| UsersError::Internal("hashing a password panicked"))
     }
 }
 
-fn hash(argon: &Argon2<'static>, password: &Secret, salt: &[u8]) -> Result<PasswordHash, UsersError> {
-    let hashed: Result<phc::PasswordHash, _> = argon.hash_password_with_salt(password.expose().as_bytes(), salt);
-    hashed.map(|hash| PasswordHash(hash.to_string())).map_err(|_| UsersError::Internal("hashing a password failed"))
+impl Inner {
+    /// The raw hash of a password with the configured costs.
+    fn digest(&self, password: &Secret, salt: &[u8]) -> Result<[u8; HASH_BYTES], UsersError> {
+        let mut memory = self.memory.lock().pop().unwrap_or_default();
+        memory.resize(self.argon.params().block_count(), Block::default());
+        let mut digest = [0; HASH_BYTES];
+        let password = password.expose().as_bytes();
+        let done = self.argon.hash_password_into_with_memory(password, salt, &mut digest, &mut memory);
+        self.memory.lock().push(memory);
+        done.map(|()| digest).map_err(|_| UsersError::Internal("hashing a password failed"))
+    }
+
+    /// What stands before salt and hash in the text of a hash with the configured costs (the PHC string format).
+    fn prefix(&self) -> String {
+        let params = self.argon.params();
+        format!("$argon2id$v=19$m={},t={},p={}$", params.m_cost(), params.t_cost(), params.p_cost())
+    }
+
+    fn hash(&self, password: &Secret, salt: &[u8]) -> Result<PasswordHash, UsersError> {
+        let digest = self.digest(password, salt)?;
+        let text = |bytes: &[u8]| STANDARD_NO_PAD.encode(bytes);
+        Ok(PasswordHash(format!("{}{}${}", self.prefix(), text(salt), text(&digest))))
+    }
+
+    fn verify(&self, password: &Secret, stored: &PasswordHash) -> bool {
+        let ours = stored.0.strip_prefix(&self.prefix()).and_then(|rest| rest.split_once('$'));
+        let Some((salt, digest)) = ours else {
+            // Made with other costs.
+            return phc::PasswordHash::new(&stored.0)
+                .is_ok_and(|parsed| self.argon.verify_password(password.expose().as_bytes(), &parsed).is_ok());
+        };
+        let (Ok(salt), Ok(digest)) = (STANDARD_NO_PAD.decode(salt), STANDARD_NO_PAD.decode(digest)) else {
+            return false;
+        };
+        self.digest(password, &salt).is_ok_and(|found| constant_time_eq(&found, &digest))
+    }
 }
 
 /// Counts one caller, also when it goes away.

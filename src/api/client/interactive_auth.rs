@@ -5,15 +5,15 @@
 use std::sync::Arc;
 
 use axum::{
+    body::Body,
     extract::State,
     response::{Html, IntoResponse, Response},
 };
-use bytes::Bytes;
-use http::{HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, Uri, header};
 use serde::Deserialize;
 
 use crate::{
-    http::{ApiError, Class, PathArgs, Query, services::Services},
+    http::{ApiError, BoundedBody, Class, PathArgs, Query, services::Services},
     secret::Secret,
     users::{AuthDict, Flows, Operation, Outcome, Stage},
 };
@@ -83,10 +83,11 @@ pub async fn post_uiaa_fallback_page(
     State(services): State<Arc<Services>>,
     path: PathArgs,
     Query(query): Query<FallbackQuery>,
-    body: Bytes,
+    headers: HeaderMap,
+    body: Body,
 ) -> Result<Response, ApiError> {
     let stage = awaited(&services, &path, &query)?;
-    let fields = fields(&body)?;
+    let fields = fields(&BoundedBody::new(&headers, body, FORM_BYTES_MAX)?.collect().await?)?;
     // Sessions are begun through limited endpoints; this limits what each is good for.
     services.limiter.check_name(Class::Login, &query.session)?;
     let auth = AuthDict {

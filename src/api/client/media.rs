@@ -146,7 +146,8 @@ pub async fn get_content_thumbnail(
 ) -> Result<Response, ApiError> {
     let get_content_thumbnail_v1::v1::Request { server_name, media_id, method, width, height, timeout_ms, .. } =
         request.body;
-    let found = services.media.thumbnail(&server_name, &media_id, wanted(method.as_ref(), width, height)?, timeout_ms).await?;
+    let found =
+        services.media.thumbnail(&server_name, &media_id, wanted(method.as_ref(), width, height)?, timeout_ms).await?;
     content::serve(known(found)?, &headers).await
 }
 
@@ -204,7 +205,8 @@ pub async fn get_content_thumbnail_legacy(
     let get_content_thumbnail_v3::v3::Request { server_name, media_id, method, width, height, timeout_ms, .. } =
         request.body;
     check_frozen(&services, &server_name, &media_id).await?;
-    let found = services.media.thumbnail(&server_name, &media_id, wanted(method.as_ref(), width, height)?, timeout_ms).await?;
+    let found =
+        services.media.thumbnail(&server_name, &media_id, wanted(method.as_ref(), width, height)?, timeout_ms).await?;
     content::serve(known(found)?, &headers).await
 }
 

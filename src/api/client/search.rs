@@ -26,6 +26,9 @@ const LIMIT_DEFAULT: usize = 10;
 const LIMIT_MAX: usize = 50;
 /// Most events before and after a result.
 const AROUND_MAX: usize = 10;
+/// The longest request, in bytes: its filter is asked for every event looked at.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
 /// The longest term, in bytes.
 const TERM_BYTES_MAX: usize = 1024;
 
@@ -43,6 +46,9 @@ pub async fn search_events(
     let Some(criteria) = &request.body.search_categories.room_events else {
         return JsonBytes::of(&json!({ "search_categories": {} }));
     };
+    if request.raw_body.len() > BODY_BYTES_MAX {
+        return Err(ApiError::too_large("The search is too long"));
+    }
     if criteria.search_term.len() > TERM_BYTES_MAX {
         return Err(ApiError::invalid_param("The search term is too long"));
     }

@@ -9,6 +9,9 @@ use crate::{
     rooms::{RoomsError, send::listed_creator},
 };
 
+/// Additional creators a room may have; far fewer fit into an event.
+pub(in crate::rooms) const ADDITIONAL_CREATORS_MAX: usize = 1000;
+
 /// The power of a room's creator before version 12, and of those who share it.
 const CREATOR_LEVEL: i64 = 100;
 /// The power needed to set state.
@@ -61,6 +64,9 @@ fn create_content(
         let named = content.remove("additional_creators").unwrap_or_else(|| json!([]));
         let named: Vec<OwnedUserId> = serde_json::from_value(named)
             .map_err(|_| RoomsError::Invalid("`additional_creators` has to be a list of user ids".into()))?;
+        if named.len() > ADDITIONAL_CREATORS_MAX {
+            return Err(RoomsError::Invalid("there are too many additional creators".into()));
+        }
         for user in named.into_iter().chain(trusted.iter().cloned()) {
             if user != creator && !others.contains(&user) {
                 others.push(user);

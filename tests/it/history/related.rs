@@ -1,12 +1,19 @@
 //! Relations and threads: their pages, and what events tell of them.
 
+use std::time::Duration;
+
+use homeroom::clock::Clock;
 use serde_json::{Value, json};
 
 use super::{ids, v1};
 use crate::harness::{Client, Server, escape};
 
 async fn room() -> (Server, Client, Client, String, String) {
-    let server = Server::start().await;
+    room_at(Clock::system()).await
+}
+
+async fn room_at(clock: Clock) -> (Server, Client, Client, String, String) {
+    let server = Server::at(clock, |_| {}).await;
     let (alice, bob) = (server.register("alice").await, server.register("bob").await);
     let room = alice.create_room(json!({ "preset": "public_chat" })).await;
     bob.join(&room).await.ok();
@@ -78,9 +85,12 @@ async fn relations_are_chosen_by_kind_and_followed_when_asked() {
 
 #[tokio::test]
 async fn the_newest_edit_of_the_author_is_told() {
-    let (_server, alice, bob, room, top) = room().await;
+    // Of edits made in the same millisecond the greater event id would count.
+    let clock = Clock::test(1_800_000_000_000);
+    let (_server, alice, bob, room, top) = room_at(clock.clone()).await;
     assert!(bundled(&alice, &room, &top).await.is_null());
     edit(&alice, &room, &top, "first").await;
+    clock.advance(Duration::from_millis(1));
     let second = edit(&alice, &room, &top, "second").await;
     edit(&bob, &room, &top, "somebody else's").await;
     relate(&alice, &room, "m.room.message", "m.replace", &top).await;
