@@ -155,7 +155,7 @@ impl App {
         if tokio::time::timeout(TASKS_END, tasks.wait()).await.is_err() {
             tracing::warn!("background tasks were cut at shutdown");
         }
-        let users = services.users.clone();
+        let (users, store_closed) = (services.users.clone(), services.store.closed());
         if tokio::time::timeout(TASKS_END, users.flush()).await.is_err() {
             tracing::warn!("the last uses of devices were not written at shutdown");
         }
@@ -163,6 +163,10 @@ impl App {
         let closed = tokio::task::spawn_blocking(move || drop((users, services)));
         // A panic in there was reported when it happened.
         drop(closed.await);
+        // What a request has left running for a moment may hold the store a little longer.
+        if tokio::time::timeout(TASKS_END, store_closed).await.is_err() {
+            tracing::warn!("the store was still in use at shutdown");
+        }
     }
 }
 

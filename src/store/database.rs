@@ -4,6 +4,8 @@ use std::{path::Path, sync::Arc};
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType};
 
+use tokio_util::sync::{CancellationToken, DropGuard};
+
 use super::{
     Batch, EventNo, Health, Position, RoomNo, StateKeyNo, StoreError, UserNo,
     codec::{Key, Table, Value},
@@ -42,6 +44,8 @@ struct Inner {
     rooms: Interner,
     state_keys: Interner,
     engine: Engine,
+    /// Says that all before it is dropped: the last field.
+    closed: DropGuard,
 }
 
 impl Store {
@@ -60,6 +64,7 @@ impl Store {
             rooms: Interner::new(&schema::ROOM_NUMBERS, &schema::ROOM_NAMES, NAMES_CACHED),
             state_keys: Interner::new(&schema::STATE_KEY_NUMBERS, &schema::STATE_KEY_NAMES, NAMES_CACHED),
             engine,
+            closed: CancellationToken::new().drop_guard(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -161,6 +166,12 @@ impl Store {
     /// The newest position that readers may see.
     pub fn position(&self) -> Position {
         self.inner.committer.position()
+    }
+
+    /// Waits until the last reference to the store is dropped and the database is closed. Holds no reference.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let closed = self.inner.closed.token().clone();
+        async move { closed.cancelled().await }
     }
 
     /// Whether writing still works.
