@@ -44,9 +44,9 @@ struct Shares {
 
 impl Shares {
     /// A half to the engine. The caches above it save most reads of the rest and hold parsed values, which take
-    /// several times the size of their rows: an eighth and a sixteenth. What remains is for connections and answers.
+    /// several times the size of their rows: a sixteenth each. What remains is for connections, answers and passwords.
     fn of(memory: usize) -> Self {
-        Self { engine: memory / 2, events: memory / 8, states: memory / 16 }
+        Self { engine: memory / 2, events: memory / 16, states: memory / 16 }
     }
 }
 
