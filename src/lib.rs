@@ -10,6 +10,7 @@
 //! | [`store`] | the only user of RocksDB |
 //! | [`users`], [`media`] | people and their devices; uploads |
 //! | [`rooms`] | everything that makes, accepts, stores and shows events |
+//! | [`school`] | the roster, who may see and reach whom, and the rooms that follow from it |
 //! | [`sync`] | what changed for somebody since they last asked |
 //! | [`http`] | what every request passes |
 //! | [`api`] | handlers: parse, one service call, reply |
@@ -32,6 +33,7 @@ pub mod users;
 
 pub mod rooms;
 
+pub mod school;
 pub mod sync;
 
 pub mod http;

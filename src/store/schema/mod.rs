@@ -8,12 +8,14 @@
 //! | 60–99 | `users` | accounts, sessions, devices, profiles, account data, filters |
 //! | 100–109 | `media` | uploads |
 //! | 110–139 | `keys` | end-to-end keys, to-device messages |
+//! | 140–179 | `school` | the roster, decisions about it, imports, the school's rooms |
 
 use super::{codec::Table, interner::Reserved};
 
 pub mod keys;
 pub mod media;
 pub mod rooms;
+pub mod school;
 pub mod users;
 
 /// The counters' reservation. One row.
