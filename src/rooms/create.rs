@@ -75,8 +75,14 @@ impl Rooms {
         if request.invites.len() > INVITES_MAX {
             return Err(RoomsError::Invalid(format!("a new room invites at most {INVITES_MAX} people")));
         }
-        let creation = Creation { creator: actor.user_id, invites: &request.invites, is_direct: request.is_direct };
-        self.parts.policy.creation(&creation).check()?;
+        let creation = Creation {
+            creator: actor.user_id,
+            invites: &request.invites,
+            is_direct: request.is_direct,
+            is_public: request.published || request.preset == Preset::Public,
+            is_upgrade: false,
+        };
+        self.parts.policy.creation(&creation)?;
         let verb = if request.is_direct { Verb::Dm } else { Verb::Add };
         let mut invitees = Invitees::new();
         for target in &request.invites {
@@ -108,7 +114,6 @@ impl Rooms {
         content: Content,
     ) -> Result<(), RoomsError> {
         let new = NewEvent::state(sender, kind, key, content);
-        self.propose(&writer.room().id, &new)?;
         writer.append(new).await.map(drop).map_err(as_room_state)
     }
 
@@ -123,7 +128,6 @@ impl Rooms {
             let mut content = MemberContent::new(MembershipState::Invite).with_profile(profile);
             content.is_direct = is_direct;
             let new = content.event(sender, &target)?;
-            self.propose(&writer.room().id, &new)?;
             writer.append(new).await.map_err(as_room_state)?;
         }
         Ok(())

@@ -1,12 +1,15 @@
 //! The policy asked before this server accepts an event or shows a person: the school's contact rules stand behind it.
 //!
-//! The rule lives in a higher folder; `app.rs` hands the implementation in. Decisions come from memory, so asking is
-//! not asynchronous.
+//! The rules live in a higher folder; `app.rs` hands the implementation in. Decisions come from memory, so asking is
+//! not asynchronous. Who may not know of a person is answered as if there were none: [`Denial::hidden`].
 
 use std::sync::Arc;
 
-use ruma::{RoomId, UserId, events::TimelineEventType};
+use ruma::{OwnedUserId, RoomId, UserId, events::TimelineEventType};
 use serde_json::value::RawValue;
+
+use super::{RoomsError, room::RoomView};
+use crate::store::RoomNo;
 
 /// What one person wants of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,34 +30,90 @@ pub enum Verb {
     Photo,
 }
 
-/// The answer, with what the refused person is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// Go ahead.
-    Allow,
-    /// No. `reason` is the rule's id, `message` readable by a person.
-    Deny {
-        /// The rule's id.
-        reason: String,
-        /// For the person who asked.
-        message: String,
-    },
+impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::See, Self::Dm, Self::Knock, Self::Add, Self::Call, Self::Presence, Self::Photo];
+
+    /// Its name in the API and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::See => "see",
+            Self::Dm => "dm",
+            Self::Knock => "knock",
+            Self::Add => "add",
+            Self::Call => "call",
+            Self::Presence => "presence",
+            Self::Photo => "photo",
+        }
+    }
+
+    /// The verb of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|verb| verb.name() == name)
+    }
 }
+
+/// Why something is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The rule's id, for clients that know it (`org.homeroom.reason`).
+    pub reason: String,
+    /// For the person who asked.
+    pub message: String,
+    /// Who asked may not know of the other: the answer has to be that for a user who does not exist.
+    pub hidden: bool,
+}
+
+impl From<Denial> for RoomsError {
+    fn from(denial: Denial) -> Self {
+        if denial.hidden {
+            Self::NoUser
+        } else {
+            Self::Policy { message: denial.message, reason: denial.reason }
+        }
+    }
+}
+
+/// Allowed, or why not.
+pub type Decision = Result<(), Denial>;
 
 /// A room about to be made by a client.
 pub struct Creation<'a> {
     /// Who makes it.
     pub creator: &'a UserId,
     /// Whom they invite.
-    pub invites: &'a [ruma::OwnedUserId],
+    pub invites: &'a [OwnedUserId],
     /// Whether it is a direct chat.
     pub is_direct: bool,
+    /// Whether anybody could join or find it: a public preset, or published.
+    pub is_public: bool,
+    /// Whether it replaces another room, whose members are asked to follow.
+    pub is_upgrade: bool,
 }
 
-/// An event about to be accepted.
+/// What a new room has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terms {
+    /// What its creator wants.
+    Ordinary,
+    /// A room in which pupils or guardians are: it never leaves this server, has no encryption, and shows its history
+    /// only from the moment of joining. What the client asked for otherwise is dropped, not refused.
+    Family,
+}
+
+/// An event of a local user about to be added to a room, whose lock is held.
 pub struct Proposal<'a> {
-    /// The room.
+    /// The room's number.
+    pub room: RoomNo,
+    /// The room's id.
     pub room_id: &'a RoomId,
+    /// The room as it is before the event.
+    pub view: &'a RoomView,
+    /// The room is being made, and this is one of its first events.
+    pub new: bool,
+    /// Whether the room has encryption; only set for member events.
+    pub encrypted: bool,
     /// Who sends it.
     pub sender: &'a UserId,
     /// Its type.
@@ -65,24 +124,46 @@ pub struct Proposal<'a> {
     pub content: &'a RawValue,
 }
 
+/// A room that somebody who is not in it might be shown.
+pub struct Shown<'a> {
+    /// Who would see it.
+    pub viewer: &'a UserId,
+    /// The room's number.
+    pub room: RoomNo,
+    /// The room.
+    pub view: &'a RoomView,
+}
+
 /// The rules of the house. Every method allows unless told otherwise, so a server without a school is an ordinary one.
 pub trait Policy: Send + Sync {
-    /// May `actor` do this with `target`?
+    /// May `actor` do this with `target`? A chat that needs other adults in it is not allowed here: the school makes
+    /// it another way.
     fn decide(&self, actor: &UserId, target: &UserId, verb: Verb) -> Decision {
         let _ = (actor, target, verb);
-        Decision::Allow
+        Ok(())
     }
 
-    /// May this room be made?
-    fn creation(&self, creation: &Creation<'_>) -> Decision {
+    /// May this room be made, and as what? The invitations are asked about one by one besides.
+    fn creation(&self, creation: &Creation<'_>) -> Result<Terms, Denial> {
         let _ = creation;
-        Decision::Allow
+        Ok(Terms::Ordinary)
     }
 
-    /// May this event of a local user be accepted?
+    /// May this event of a local user be added? Asked for every event, under the room's lock.
     fn event(&self, proposal: &Proposal<'_>) -> Decision {
         let _ = proposal;
-        Decision::Allow
+        Ok(())
+    }
+
+    /// May somebody who is not in a room be shown that it exists: in the directory, in a space, by its alias?
+    fn shows_room(&self, shown: &Shown<'_>) -> bool {
+        let _ = shown;
+        true
+    }
+
+    /// Whether there are rules at all: `false` spares the walks that only they need.
+    fn is_active(&self) -> bool {
+        false
     }
 }
 
@@ -93,16 +174,3 @@ impl Policy for Neutral {}
 
 /// A policy as it is handed around.
 pub type SharedPolicy = Arc<dyn Policy>;
-
-impl Decision {
-    /// Turns a denial into the error the caller reports.
-    ///
-    /// # Errors
-    /// The denial.
-    pub fn check(self) -> Result<(), super::RoomsError> {
-        match self {
-            Self::Allow => Ok(()),
-            Self::Deny { reason, message } => Err(super::RoomsError::Policy { message, reason }),
-        }
-    }
-}

@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 use self::people::{People, Shown};
 use super::{
     Rooms, RoomsError,
-    policy::{Decision, Verb},
+    policy::Verb,
 };
 use crate::{
     clock::Clock,
@@ -192,7 +192,7 @@ impl Presence {
     }
 
     fn may_see(&self, reader: &UserId, user: &UserId) -> bool {
-        reader == user || self.inner.rooms.policy().decide(reader, user, Verb::Presence) == Decision::Allow
+        reader == user || self.inner.rooms.policy().decide(reader, user, Verb::Presence).is_ok()
     }
 }
 

@@ -119,7 +119,6 @@ impl Rooms {
         }
         let kind = ruma::events::StateEventType::RoomMember;
         let new = NewEvent::state(user, kind, user.as_str(), Content::from_serialize(&content)?);
-        self.propose(&room.id, &new)?;
         self.append_and_commit(writer, new).await.map(drop)
     }
 }

@@ -14,7 +14,6 @@ use serde_json::Map;
 pub(super) use self::checks::listed_creator;
 use super::{
     NewEvent, Room, Rooms, RoomsError, Writer,
-    policy::Proposal,
     transactions::{self, TransactionKey},
 };
 use crate::{
@@ -89,7 +88,6 @@ impl Rooms {
         transaction_id: &str,
         key: TransactionKey,
     ) -> Result<OwnedEventId, RoomsError> {
-        self.propose(&room.id, &new)?;
         new.transaction = Some((key.1.clone(), transaction_id.to_owned()));
         let mut writer = self.writer(room).await;
         if let Some(earlier) = self.earlier(&key).await? {
@@ -104,18 +102,6 @@ impl Rooms {
         self.remember(key, &event.pdu.event_id, writer.batch());
         writer.commit().await?;
         Ok(event.pdu.event_id.clone())
-    }
-
-    /// Asks the policy about an event of a client.
-    pub(super) fn propose(&self, room_id: &RoomId, new: &NewEvent) -> Result<(), RoomsError> {
-        let proposal = Proposal {
-            room_id,
-            sender: &new.sender,
-            kind: &new.kind,
-            state_key: new.state_key.as_deref(),
-            content: new.content.raw(),
-        };
-        self.parts.policy.event(&proposal).check()
     }
 
     /// From room version 3 the authorisation rules let any redaction pass; who may redact what is decided here for

@@ -73,15 +73,20 @@ impl Rooms {
         if !old.view().power.user_level(actor.user_id).reaches(required) {
             return Err(RoomsError::Forbidden("you may not replace this room".into()));
         }
-        let creation = Creation { creator: actor.user_id, invites: &[], is_direct: false };
-        self.parts.policy.creation(&creation).check()?;
+        let creation = Creation {
+            creator: actor.user_id,
+            invites: &[],
+            is_direct: false,
+            is_public: false,
+            is_upgrade: true,
+        };
+        self.parts.policy.creation(&creation)?;
 
         let new = self.successor(&old, actor, &request, &rules).await?;
         let successor = new.room().clone();
         let tombstone = json!({ "body": "This room has been replaced", "replacement_room": successor.id });
         let tombstone = Content::from_serialize(&tombstone)?;
         let tombstone = NewEvent::state(actor.user_id, StateEventType::RoomTombstone, "", tombstone);
-        self.propose(&room.id, &tombstone)?;
         old.append(tombstone).await?;
         self.move_names(&mut old, successor.number, actor.user_id).await?;
         power::quieten(&mut old, actor.user_id).await?;

@@ -17,6 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 use super::{
     Rooms, RoomsError,
     effects::Effects,
+    policy::Proposal,
     room::{Room, RoomView},
 };
 use crate::{
@@ -171,17 +172,41 @@ impl Writer {
         }
     }
 
-    /// Builds an event on the head, checks it against the room's rules, and adds it.
+    /// Asks the policy about an event, builds it on the head, checks it against the room's rules, and adds it.
     ///
     /// # Errors
-    /// [`RoomsError::Forbidden`] when the rules refuse it; the writer can then still be used or dropped.
+    /// [`RoomsError::Forbidden`] when the rules refuse it, [`RoomsError::Policy`] or [`RoomsError::NoUser`] when the
+    /// policy does; the writer can then still be used or dropped.
     pub async fn append(&mut self, new: NewEvent) -> Result<Arc<Event>, RoomsError> {
+        self.ask_policy(&new).await?;
         let room = self.room.clone();
         let transaction = new.transaction.clone();
         let Some(auth_events) = self.message_auth(&new).await? else { return self.append_checked(new).await };
         let (prev_events, depth) = self.place();
         let pdu = self.rooms.build(new, Some(room.id.clone()), prev_events, auth_events, depth, &room.rules)?;
         self.add(pdu, transaction).await
+    }
+
+    /// Asks the policy while the room stands still, so that what it has found stays true until the event is added.
+    async fn ask_policy(&self, new: &NewEvent) -> Result<(), RoomsError> {
+        let policy = &self.rooms.parts.policy;
+        if !policy.is_active() {
+            return Ok(());
+        }
+        let encrypted = new.kind == TimelineEventType::RoomMember
+            && self.state_event(&StateEventType::RoomEncryption, "").await?.is_some();
+        let proposal = Proposal {
+            room: self.room.number,
+            room_id: &self.room.id,
+            view: &self.view,
+            new: self.new,
+            encrypted,
+            sender: &new.sender,
+            kind: &new.kind,
+            state_key: new.state_key.as_deref(),
+            content: new.content.raw(),
+        };
+        Ok(policy.event(&proposal)?)
     }
 
     /// The short way for messages: what the view knows decides, and names the auth events. `None` for events that need

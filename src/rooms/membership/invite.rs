@@ -39,7 +39,6 @@ impl Rooms {
         }
         let content = MemberContent::new(MembershipState::Invite).with_profile(profile).with_reason(reason);
         let new = content.event(actor.user_id, target)?;
-        self.propose(&room.id, &new)?;
         self.append_and_commit(writer, new).await.map(drop)
     }
 
@@ -55,7 +54,7 @@ impl Rooms {
                 "people of other servers cannot be invited: this server does not federate".into(),
             ));
         }
-        self.parts.policy.decide(inviter, target, verb).check()?;
+        self.parts.policy.decide(inviter, target, verb)?;
         self.parts.profiles.member_profile(target).await?.ok_or(RoomsError::NoUser)
     }
 }

@@ -71,7 +71,6 @@ impl Rooms {
             content.authorised_via = Some(self.voucher(&writer, actor.user).await?);
         }
         let new = content.event(actor.user_id, actor.user_id)?;
-        self.propose(&room.id, &new)?;
         self.append_and_commit(writer, new).await
     }
 
@@ -85,7 +84,6 @@ impl Rooms {
         let writer = self.writer(&room).await;
         let content = MemberContent::new(MembershipState::Knock).with_profile(profile).with_reason(reason);
         let new = content.event(actor.user_id, actor.user_id)?;
-        self.propose(&room.id, &new)?;
         self.append_and_commit(writer, new).await.map(drop)
     }
 

@@ -35,7 +35,6 @@ impl Rooms {
             return self.settle(&member).await.map(drop);
         }
         let new = MemberContent::new(MembershipState::Leave).with_reason(reason).event(actor.user_id, actor.user_id)?;
-        self.propose(&room.id, &new)?;
         self.append_and_commit(writer, new).await.map(drop)
     }
 
@@ -55,7 +54,6 @@ impl Rooms {
         let writer = self.writer(&room).await;
         let membership = check_target(&writer, target, action).await?;
         let new = MemberContent::new(membership).with_reason(reason).event(actor.user_id, target)?;
-        self.propose(&room.id, &new)?;
         self.append_and_commit(writer, new).await.map(drop)
     }
 

@@ -44,7 +44,6 @@ impl Rooms {
         }
         let room = self.joined_room(room_id, actor.user).await?;
         let new = NewEvent::state(actor.user_id, kind.clone(), state_key, content);
-        self.propose(&room.id, &new)?;
         let writer = self.writer(&room).await;
         if let Some(same) = same_as_before(&writer, &new, &kind).await? {
             drop(writer);
@@ -83,7 +82,6 @@ impl Rooms {
             self.check_invitee(actor.user_id, target, Verb::Add).await?;
         }
         let mut new = NewEvent::state(actor.user_id, StateEventType::RoomMember, state_key, content);
-        self.propose(&room.id, &new)?;
         let writer = self.writer(&room).await;
         if let Some(same) = same_as_before(&writer, &new, &StateEventType::RoomMember).await? {
             drop(writer);
