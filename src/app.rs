@@ -21,6 +21,7 @@ use crate::{
     ids::Ids,
     media::MediaError,
     routes,
+    school::SchoolError,
     store::StoreError,
     users::{AdminSocket, UsersError},
 };
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The accounts.
     #[error("cannot start the accounts: {0}")]
     Users(#[from] UsersError),
+    /// The school.
+    #[error("cannot start the school: {0}")]
+    School(#[from] SchoolError),
     /// An address.
     #[error("cannot listen on {address} (listen.{option}): {error}")]
     Listen {

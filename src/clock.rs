@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use chrono::{DateTime, NaiveDate};
 use ruma::{MilliSecondsSinceUnixEpoch, UInt};
 use tokio::sync::watch;
 
@@ -60,6 +61,17 @@ impl Clock {
     /// The time in the form that events and replies carry.
     pub fn now(&self) -> MilliSecondsSinceUnixEpoch {
         MilliSecondsSinceUnixEpoch(UInt::new_saturating(self.now_ms()))
+    }
+
+    /// The day, where the machine stands. A test clock stands in Greenwich.
+    pub fn today(&self) -> NaiveDate {
+        match &self.0 {
+            Source::System { .. } => chrono::Local::now().date_naive(),
+            Source::Test(_) => {
+                let now = i64::try_from(self.now_ms()).ok().and_then(DateTime::from_timestamp_millis);
+                now.unwrap_or_default().date_naive()
+            }
+        }
     }
 
     /// The time since this clock was made. It never goes backwards, whatever happens to the wall clock:

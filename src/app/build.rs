@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use ruma::OwnedServerName;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,8 @@ use crate::{
     ids::Ids,
     media::Media,
     notify::Notifier,
-    rooms::{Presence, Receipts, Rooms, RoomsParts, Typing, Unread, policy::Neutral},
+    rooms::{Presence, Receipts, Rooms, RoomsParts, Typing, Unread},
+    school::{Rules, School, SchoolParts},
     store::{
         Batch, DataFolder, Durability, Events, Store, StoreError, StoreOptions, schema::META, state_tree::StateTree,
     },
@@ -62,6 +64,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
     let tree = StateTree::new(store.clone(), shares.states);
     let users = Users::new(&config, store.clone(), clock.clone(), ids.clone(), notifier.clone())?;
     let media = open_media(&config, &folder, &store, &clock, &ids).await?;
+    let rules = open_rules(&store, &server_name, &clock).await?;
     let rooms = Rooms::new(RoomsParts {
         store: store.clone(),
         events,
@@ -71,10 +74,20 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         notifier: notifier.clone(),
         key: key.clone(),
         server_name,
-        policy: Arc::new(Neutral),
+        policy: rules.clone(),
         profiles: Arc::new(AccountProfiles(users.clone())),
         push_rules: users.push_rules.clone(),
     });
+    let school = School::new(SchoolParts {
+        config: config.clone(),
+        store: store.clone(),
+        clock: clock.clone(),
+        ids: ids.clone(),
+        users: users.clone(),
+        rooms: rooms.clone(),
+        rules,
+    })
+    .await?;
     let receipts = Receipts::new(rooms.clone(), users.account_data.clone());
     let typing = Typing::new(rooms.clone());
     let presence = Presence::new(rooms.clone(), config.presence.enabled);
@@ -105,6 +118,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         users,
         media,
         rooms,
+        school,
         receipts,
         typing,
         presence,
@@ -139,6 +153,11 @@ async fn open_media(
     let (path, name, options) = (folder.media(), config.server.name.clone(), config.media.clone());
     let (store, clock, ids) = (store.clone(), clock.clone(), ids.clone());
     Ok(blocking(move || Media::open(path, name, options, store, clock, ids)).await??)
+}
+
+async fn open_rules(store: &Store, server: &OwnedServerName, clock: &Clock) -> Result<Arc<Rules>, StartError> {
+    let (store, server, clock) = (store.clone(), server.clone(), clock.clone());
+    Ok(Arc::new(blocking(move || Rules::load_blocking(&store, server, clock)).await??))
 }
 
 /// A part of the start that waits for the disk.

@@ -23,6 +23,7 @@ pub(super) fn spawn(services: &Arc<Services>, socket: AdminSocket, tasks: &TaskT
     start.task(|services| async move { services.users.housekeeping().await });
     start.task(|services| async move { services.sync.wake_neighbours().await });
     start.task(|services| services.rooms.clone().keep_transactions_swept());
+    start.task(|services| async move { services.school.keep_day().await });
     start.task(leave_rooms_of_closed_accounts);
     start.task(|services| async move { socket.serve(&services.users).await });
 }

@@ -13,6 +13,7 @@ use crate::{
     media::Media,
     notify::Notifier,
     rooms::{Presence, Receipts, Rooms, Typing, Unread},
+    school::School,
     store::Store,
     sync::Sync,
     users::{Authenticated, Users},
@@ -38,6 +39,8 @@ pub struct Services {
     pub media: Media,
     /// Rooms and their events.
     pub rooms: Rooms,
+    /// The roster, the contact rules, and the school's rooms.
+    pub school: School,
     /// Read receipts.
     pub receipts: Receipts,
     /// Who is typing.

@@ -2,9 +2,26 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `facade`, `error` | [`School`]: all services, built together; what can go wrong |
+//! | `rules` | [`Rules`]: what every decision is made from, in memory |
 //! | `roster`, `problem` | what a source tells, as pure values; what is wrong with its files |
 //! | `people/` | who belongs to the school today, and what two people are to each other: in memory |
+//! | `rooms/` | the rooms the school makes |
+//! | `audit` | who did what as an administrator |
+//! | `sequence` | numbers for rows |
 
+pub mod audit;
+mod error;
+mod facade;
 pub mod people;
 pub mod problem;
 pub mod roster;
+pub mod rooms;
+mod rules;
+mod sequence;
+
+pub use self::{
+    error::SchoolError,
+    facade::{School, SchoolParts},
+    rules::{Rules, SERVICE_LOCALPART},
+};
