@@ -6,6 +6,7 @@
 //! | `rules` | [`Rules`]: what every decision is made from, in memory |
 //! | `roster`, `problem` | what a source tells, as pure values; what is wrong with its files |
 //! | `people/` | who belongs to the school today, and what two people are to each other: in memory |
+//! | `policy/` | the contact policy: may one person see, write to, call another? |
 //! | `rooms/` | the rooms the school makes |
 //! | `audit` | who did what as an administrator |
 //! | `sequence` | numbers for rows |
@@ -14,6 +15,7 @@ pub mod audit;
 mod error;
 mod facade;
 pub mod people;
+pub mod policy;
 pub mod problem;
 pub mod roster;
 pub mod rooms;
