@@ -15,12 +15,13 @@ use crate::api::client::{
     push_rules, receipts, redact, register, relations, search, send, session, state, state_write, summary, sync,
     threads, timestamp, to_device, typing, upgrade, versions, well_known,
 };
+use crate::api::school::{audit, openapi};
 
 pub use table::Table;
 
 /// What clients call.
 pub fn client() -> Table {
-    let groups = [server, accounts, people, keys, rooms, events, media, tools];
+    let groups = [server, accounts, people, keys, rooms, events, media, tools, school];
     groups.into_iter().fold(Table::default(), |table, add| add(table))
 }
 
@@ -218,4 +219,10 @@ fn tools(table: Table) -> Table {
     let path = "/_synapse/admin/v1/register";
     let table = table.at(&Method::GET, path, admin_register::get_nonce);
     table.at(&Method::POST, path, admin_register::register)
+}
+
+/// The school's own interface; described by `api/school/openapi.rs`.
+fn school(table: Table) -> Table {
+    let (get, v1) = (&Method::GET, "/_homeroom/v1");
+    table.at(get, &format!("{v1}/openapi.json"), openapi::get_openapi).at(get, &format!("{v1}/audit"), audit::get_audit)
 }

@@ -22,6 +22,8 @@ impl<'a> Route<'a> {
             (rest, false)
         } else if let Some(rest) = path.strip_prefix("/_matrix/media/") {
             (rest, true)
+        } else if let Some(rest) = path.strip_prefix("/_homeroom/") {
+            (rest, false)
         } else {
             ("", false)
         };
@@ -128,6 +130,9 @@ impl Class {
             ["rooms", _, "join" | "knock", ..] | ["join" | "knock", ..] => Self::Join,
             ["createRoom"] | ["rooms", _, "upgrade"] => Self::CreateRoom,
             ["rooms", _, "report", ..] | ["users", _, "report"] => Self::Report,
+            ["activate"] => Self::Login,
+            ["chats"] => Self::CreateRoom,
+            ["knocks", ..] => Self::Join,
             ["search"] | ["user_directory", "search"] => Self::Search,
             ["sendToDevice", ..] | ["keys", "claim" | "query"] => Self::Device,
             ["rooms", _, "typing" | "receipt" | "read_markers", ..] | ["presence" | "profile", ..] => Self::Ephemeral,
@@ -160,6 +165,10 @@ mod tests {
             (Method::GET, "/_matrix/client/v1/media/download/{s}/{m}", None),
             (Method::POST, "/_matrix/client/v3/rooms/{r}/report/{e}", Some(Class::Report)),
             (Method::GET, "/_matrix/client/v3/sync", None),
+            (Method::POST, "/_homeroom/v1/activate", Some(Class::Login)),
+            (Method::POST, "/_homeroom/v1/chats", Some(Class::CreateRoom)),
+            (Method::POST, "/_homeroom/v1/knocks/{knock}", Some(Class::Join)),
+            (Method::GET, "/_homeroom/v1/knocks", None),
             (Method::GET, "/elsewhere", None),
         ] {
             assert_eq!(class(method.clone(), path), expected, "{method} {path}");
