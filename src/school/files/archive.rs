@@ -73,7 +73,11 @@ impl Archive {
             let entry = self.zip.by_index_raw(index)?;
             let name = entry.name().to_owned();
             if name == "[Content_Types].xml" {
-                let fault = Fault::new("not_a_table", "this is a workbook or document, not a ZIP of CSV files", "Save each sheet as CSV.");
+                let fault = Fault::new(
+                    "not_a_table",
+                    "this is a workbook or document, not a ZIP of CSV files",
+                    "Save each sheet as CSV.",
+                );
                 problems.error("", fault);
             }
             let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -83,7 +87,11 @@ impl Archive {
             let steps: Vec<&str> = name.split('/').collect();
             let tricky = name.contains(['\\', ':', '\0']) || steps.iter().any(|step| matches!(*step, "" | "." | ".."));
             if tricky || entry.is_symlink() {
-                let fault = Fault::new("odd_path", "the ZIP names a place outside of itself; this entry is not read", "Pack the files again.");
+                let fault = Fault::new(
+                    "odd_path",
+                    "the ZIP names a place outside of itself; this entry is not read",
+                    "Pack the files again.",
+                );
                 problems.warn(&name, fault);
                 continue;
             }
@@ -101,7 +109,11 @@ impl Archive {
             if chosen.as_deref() == Some(folder(&name)) {
                 tables.push((name.rsplit('/').next().unwrap_or_default().to_owned(), index));
             } else {
-                let fault = Fault::new("nested_file", "the file is in a folder of its own and is not read", "Put all files into the top of the ZIP.");
+                let fault = Fault::new(
+                    "nested_file",
+                    "the file is in a folder of its own and is not read",
+                    "Put all files into the top of the ZIP.",
+                );
                 problems.warn(&name, fault);
             }
         }
@@ -112,7 +124,11 @@ impl Archive {
     pub(super) fn stream(&mut self, index: usize, limits: Limits) -> io::Result<Box<dyn Read + '_>> {
         self.allowance.set(u64::MAX);
         if self.zip.by_index_raw(index)?.encrypted() {
-            return Err(refuse(Fault::new("encrypted_file", "the file is encrypted", "Pack the files without a password.")));
+            return Err(refuse(Fault::new(
+                "encrypted_file",
+                "the file is encrypted",
+                "Pack the files without a password.",
+            )));
         }
         let entry = self.zip.by_index(index)?;
         let packed = entry.compressed_size();

@@ -50,8 +50,19 @@ fn fill(stream: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 
 enum Check {
     /// Whether it is UTF-8, and if not, whether it can be Windows-1252.
-    Bytes { carry: Vec<u8>, line: u64, wide: bool, invalid: Option<u64>, undefined: bool },
-    Utf16 { encoding: &'static Encoding, decoder: Decoder, line: u64, invalid: Option<u64> },
+    Bytes {
+        carry: Vec<u8>,
+        line: u64,
+        wide: bool,
+        invalid: Option<u64>,
+        undefined: bool,
+    },
+    Utf16 {
+        encoding: &'static Encoding,
+        decoder: Decoder,
+        line: u64,
+        invalid: Option<u64>,
+    },
 }
 
 impl Check {
@@ -102,7 +113,8 @@ impl Check {
                     };
                     invalid.get_or_insert(*line);
                     // The five bytes Windows-1252 does not use.
-                    *undefined |= after.iter().take(length).any(|byte| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d));
+                    *undefined |=
+                        after.iter().take(length).any(|byte| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d));
                     rest = after.get(length..).unwrap_or_default();
                 }
             }

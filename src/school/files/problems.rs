@@ -79,7 +79,8 @@ impl Problems {
             all.extend(kept);
             if more > 0 {
                 let message = format!("{more} more {name} are not listed");
-                let fault = Fault::new("more_problems", message, "Mend those that are listed, then read the files again.");
+                let fault =
+                    Fault::new("more_problems", message, "Mend those that are listed, then read the files again.");
                 all.push(fault.at(severity, "", None, None));
             }
         }

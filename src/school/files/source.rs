@@ -68,7 +68,8 @@ impl Source {
                 let files = names.into_iter().map(|(name, index)| (name, At::Index(index))).collect();
                 (Place::Zip(Box::new(archive)), files)
             } else {
-                let name = path.file_name().map_or_else(|| "roster.csv".into(), |name| name.to_string_lossy().into_owned());
+                let name =
+                    path.file_name().map_or_else(|| "roster.csv".into(), |name| name.to_string_lossy().into_owned());
                 (Place::Disk, vec![(name, At::Path(path.to_owned()))])
             }
         };
@@ -137,7 +138,8 @@ fn list_folder(folder: &Path, limits: Limits, problems: &mut Problems) -> io::Re
         if entry.file_type()?.is_file() {
             files.push((name, At::Path(entry.path())));
         } else {
-            let fault = Fault::new("not_a_file", "it is no regular file, and is not read", "Put the file itself there.");
+            let fault =
+                Fault::new("not_a_file", "it is no regular file, and is not read", "Put the file itself there.");
             problems.warn(&name, fault);
         }
     }
@@ -149,5 +151,7 @@ fn list_folder(folder: &Path, limits: Limits, problems: &mut Problems) -> io::Re
 pub(super) fn is_table(name: &str) -> bool {
     let extension = Path::new(name).extension().unwrap_or_default();
     !name.starts_with('.')
-        && (extension.eq_ignore_ascii_case("csv") || extension.eq_ignore_ascii_case("txt") || extension.eq_ignore_ascii_case("tsv"))
+        && (extension.eq_ignore_ascii_case("csv")
+            || extension.eq_ignore_ascii_case("txt")
+            || extension.eq_ignore_ascii_case("tsv"))
 }
