@@ -73,7 +73,7 @@ pub(super) const SHEETS: [Sheet; 9] = [
     },
     Sheet {
         file: "metadata.homeroom.groups.csv",
-        columns: "sourcedId,title,orgSourceId,memberSourceIds",
+        columns: "sourcedId,title,orgSourcedId,memberSourcedIds",
         rows: groups,
     },
 ];
@@ -175,7 +175,20 @@ fn classes(tables: &Tables<'_>, rows: &mut Rows<'_>) -> csv::Result<()> {
         let (grades, sessions) = (list(&class.grades), list(&class.sessions));
         let (course, code) = (text(class.course.as_ref()), text(class.code.as_ref()));
         rows.write_record([
-            id, "", "", &class.title, &grades, course, code, kind, "", &class.org, &sessions, "", "", "",
+            id,
+            "",
+            "",
+            &class.title,
+            &grades,
+            course,
+            code,
+            kind,
+            "",
+            &class.org,
+            &sessions,
+            "",
+            "",
+            "",
         ])?;
     }
     Ok(())
@@ -226,9 +239,7 @@ fn enrollments(tables: &Tables<'_>, rows: &mut Rows<'_>) -> csv::Result<()> {
         };
         let (begin, end) = (date(enrollment.period.begin), date(enrollment.period.end));
         let primary = boolean(enrollment.primary);
-        rows.write_record([
-            id, "", "", &enrollment.class, org, &enrollment.person, role, primary, &begin, &end,
-        ])?;
+        rows.write_record([id, "", "", &enrollment.class, org, &enrollment.person, role, primary, &begin, &end])?;
     }
     Ok(())
 }
@@ -286,15 +297,14 @@ fn escape(part: &str) -> Cow<'_, str> {
     }
 }
 
-/// Several values in one cell, separated by commas; one that holds a comma or a quotation mark is quoted within the cell
-/// (section 2.3).
+/// Several values in one cell, separated by commas; one that holds a comma is quoted within the cell, as in RFC 4180.
 fn list<'a>(values: impl IntoIterator<Item = &'a String>) -> String {
     let mut cell = String::new();
     for (index, value) in values.into_iter().enumerate() {
         if index > 0 {
             cell.push(',');
         }
-        if value.contains([',', '"']) {
+        if value.contains(',') || value.starts_with('"') {
             cell.push('"');
             cell.push_str(&value.replace('"', "\"\""));
             cell.push('"');

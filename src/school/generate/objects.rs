@@ -79,19 +79,13 @@ impl Builder {
     }
 
     pub(super) fn grant(&mut self, person: &str, org: &str, role: SchoolRole, title: Option<&str>, period: Period) {
-        let grant = RoleGrant {
-            person: person.to_owned(),
-            org: org.to_owned(),
-            role,
-            title: title.map(str::to_owned),
-            period,
-        };
+        let grant =
+            RoleGrant { person: person.to_owned(), org: org.to_owned(), role, title: title.map(str::to_owned), period };
         self.roster.roles.insert(format!("rol-{person}-{org}-{}", role.name()), grant);
     }
 
     pub(super) fn enroll(&mut self, class: &str, person: &str, role: EnrollmentRole, primary: bool, period: Period) {
-        let enrollment =
-            Enrollment { class: class.to_owned(), person: person.to_owned(), role, primary, period };
+        let enrollment = Enrollment { class: class.to_owned(), person: person.to_owned(), role, primary, period };
         let class = class.trim_start_matches("cls-");
         self.roster.enrollments.insert(format!("enr-{class}-{person}"), enrollment);
     }

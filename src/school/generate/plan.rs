@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::{keys, teaching::SUBJECTS};
+use super::{keys, teaching::SUBJECTS_MAX};
 
 /// What to generate. The same plan gives the same roster, today and in later versions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,14 +50,14 @@ impl Plan {
     pub fn of_size(people: usize, enrollments: usize) -> Self {
         // What the generator needs on an average: 2.4 people for a pupil, with adults and staff; 1.06 enrollments for a
         // place in a class, with teachers. A little less is aimed at, and the rest is added at the end.
-        let pupils = (people * 100 / 250).max(1);
+        let pupils = (people.saturating_sub(25) * 100 / 252).max(1);
         let places = enrollments * 100 / (pupils * 109);
         Self {
             seed: 1,
             schools: (pupils / 800).max(1),
             pupils,
             homeroom_pupils_max: 25,
-            subjects: places.saturating_sub(1).min(SUBJECTS.len()),
+            subjects: places.saturating_sub(1).min(SUBJECTS_MAX),
             people_min: people,
             enrollments_min: enrollments,
             ..Self::demo()

@@ -1,4 +1,4 @@
-//! A seeded generator of numbers: SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+//! A seeded generator of numbers: `SplitMix64` (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 //!
 //! Not `rand`: its generators may give other numbers in another version, and a generated school must stay what it is.
 

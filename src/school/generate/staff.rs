@@ -46,7 +46,7 @@ impl Builder {
         let mut staff = Staff::default();
         self.employee(&org, SchoolRole::Leadership, Some("principal"), Period::default());
         self.employee(&org, SchoolRole::Leadership, Some("siteAdministrator"), Period::default());
-        for _ in 0..1 + homerooms / 20 {
+        for _ in 0..=homerooms / 20 {
             self.employee(&org, SchoolRole::Staff, Some("counselor"), Period::default());
         }
         for _ in 0..2 + homerooms / 20 {
@@ -62,7 +62,7 @@ impl Builder {
             }
             staff.teachers.push(teacher);
         }
-        for _ in 0..1 + homerooms / 6 {
+        for _ in 0..=homerooms / 6 {
             staff.aides.push(self.employee(&org, SchoolRole::Staff, Some("aide"), Period::default()));
         }
         let weeks = Period {
