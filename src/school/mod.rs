@@ -20,6 +20,7 @@ pub mod export;
 mod facade;
 pub mod files;
 pub mod generate;
+mod overrides;
 pub mod people;
 pub mod policy;
 pub mod problem;

@@ -9,8 +9,9 @@ use ruma::{OwnedServerName, ServerName, UserId};
 use tokio::sync::watch;
 
 use super::{
-    people::{People, PersonNo, Standing},
-    policy::{Outcome, Ruling},
+    overrides::Overrides,
+    people::{People, PersonNo, Relations, Standing},
+    policy::{Compiled, Facts, Ruling, decide, scopes},
     rooms::RoomBook,
 };
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// The localpart of the account through which the school acts.
-pub const SERVICE_LOCALPART: &str = "school";
+pub const SERVICE_LOCALPART: &str = crate::users::RESERVED_LOCALPART;
 
 /// The rules and what they are about. Shared by reference.
 pub struct Rules {
@@ -28,6 +29,8 @@ pub struct Rules {
     clock: Clock,
     people: ArcSwap<People>,
     rooms: RoomBook,
+    settings: ArcSwap<Compiled>,
+    overrides: Overrides,
     /// Counts the changes of `people`.
     changed: watch::Sender<u64>,
 }
@@ -43,6 +46,8 @@ impl Rules {
             server,
             people: ArcSwap::from_pointee(people),
             rooms: RoomBook::load_blocking(store)?,
+            settings: ArcSwap::default(),
+            overrides: Overrides::load_blocking(store)?,
             clock,
             changed: watch::Sender::new(0),
         })
@@ -81,15 +86,43 @@ impl Rules {
 
     /// What the policy says of two people.
     pub fn ruling(&self, actor: &UserId, target: &UserId, verb: Verb) -> Ruling {
-        // To be filled by the policy.
-        let _ = (actor, target, verb);
-        Ruling { outcome: Outcome::Allow, rule: "neutral", message: "", hidden: false }
+        let people = self.people.load();
+        let (actor, target) = (Party::of(self, &people, actor), Party::of(self, &people, target));
+        let settings = self.settings.load();
+        decide(&self.facts(&people, &settings, &actor, &target, verb), &settings)
     }
 
     /// The same for two people the school knows, for walks over many.
     pub fn ruling_between(&self, people: &People, actor: PersonNo, target: PersonNo, verb: Verb) -> Ruling {
-        let _ = (people, actor, target, verb);
-        Ruling { outcome: Outcome::Allow, rule: "neutral", message: "", hidden: false }
+        let (actor, target) = (Party::person(people, actor), Party::person(people, target));
+        let settings = self.settings.load();
+        decide(&self.facts(people, &settings, &actor, &target, verb), &settings)
+    }
+
+    /// What a decision about two people is made from.
+    fn facts<'a>(
+        &self,
+        people: &People,
+        settings: &Compiled,
+        actor: &Party<'a>,
+        target: &Party<'a>,
+        verb: Verb,
+    ) -> Facts<'a> {
+        let mut facts = Facts::new(verb, actor.standing, target.standing);
+        facts.active = people.is_loaded();
+        if !facts.active {
+            return facts;
+        }
+        match (actor.person, target.person) {
+            (Some(one), Some(other)) => {
+                facts.relations = people.relations(one, other);
+                facts.overrides = self.overrides.of(people.user(one), people.user(other), self.clock.now_ms());
+            }
+            _ if actor.user.is_some() && actor.user == target.user => facts.relations = Relations::SELF,
+            _ => {}
+        }
+        facts.scopes = scopes(settings, people, [actor.person, target.person]);
+        facts
     }
 
     /// Reads the people again, blocking, and decides by them from then on.
@@ -101,6 +134,24 @@ impl Rules {
         self.people.store(Arc::new(people));
         self.changed.send_modify(|count| *count += 1);
         Ok(())
+    }
+}
+
+/// One of two people that a decision is about.
+struct Party<'a> {
+    standing: Standing<'a>,
+    person: Option<PersonNo>,
+    user: Option<&'a UserId>,
+}
+
+impl<'a> Party<'a> {
+    fn of(rules: &Rules, people: &People, user: &'a UserId) -> Self {
+        let (standing, person) = rules.standing(people, user);
+        Self { standing, person, user: Some(user) }
+    }
+
+    fn person(people: &People, person: PersonNo) -> Self {
+        Self { standing: people.standing(person), person: Some(person), user: None }
     }
 }
 
