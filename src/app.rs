@@ -4,6 +4,7 @@
 //! which is how the tests use it. Both build through `build`, and nothing else in the crate makes a service.
 
 mod build;
+mod desk;
 mod figures;
 mod process;
 mod profiles;
@@ -26,6 +27,7 @@ use crate::{
     users::{AdminSocket, UsersError},
 };
 
+pub use desk::Offline;
 pub use process::serve;
 
 /// How long requests may go on once the server was told to stop. With what follows, it ends within five seconds.

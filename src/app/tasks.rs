@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::desk::ServerDesk;
 use crate::{
     http::services::Services,
-    users::{AdminSocket, UsersError},
+    users::{AdminSocket, Desk, UsersError},
 };
 
 /// How often idle rate limits are forgotten.
@@ -24,8 +25,13 @@ pub(super) fn spawn(services: &Arc<Services>, socket: AdminSocket, tasks: &TaskT
     start.task(|services| async move { services.sync.wake_neighbours().await });
     start.task(|services| services.rooms.clone().keep_transactions_swept());
     start.task(|services| async move { services.school.keep_day().await });
+    start.task(|services| async move { services.school.rooms.keep().await });
+    start.task(|services| async move { services.school.imports.keep_working().await });
     start.task(leave_rooms_of_closed_accounts);
-    start.task(|services| async move { socket.serve(&services.users).await });
+    start.task(|services| async move {
+        let desk: Arc<dyn Desk> = Arc::new(ServerDesk(services.clone()));
+        socket.serve(&desk, &services.clock).await;
+    });
 }
 
 struct Spawner<'a> {

@@ -2,6 +2,7 @@
 //!
 //! - `args`: every command and argument, as clap reads them; `run`: from arguments to an exit code
 //! - a file per command: `serve`, `check`, `user`, `doctor`
+//! - `office`: where orders are carried out, in the running server or here
 //! - `logging`: the log's form and level; `failure`: why a command ends badly
 //!
 //! Exit codes: 0 all is well, 1 a problem (said on standard error), 2 the command line itself is wrong.
@@ -11,6 +12,7 @@ mod check;
 mod doctor;
 mod failure;
 mod logging;
+mod office;
 mod run;
 mod serve;
 mod user;

@@ -7,15 +7,12 @@ use std::{
     path::Path,
 };
 
-use self::office::Office;
-use super::{args::UserCommand, failure::Failure};
+use super::{args::UserCommand, failure::Failure, office::Office};
 use crate::{
     config::Config,
     secret::Secret,
     users::{AccountLine, AdminAnswer, AdminOrder},
 };
-
-mod office;
 
 /// The longest file that can hold a password, in bytes.
 const PASSWORD_FILE_BYTES_MAX: u64 = 4096;
@@ -26,16 +23,16 @@ pub(super) fn user(config: &Config, command: &UserCommand) -> Result<(), Failure
         UserCommand::Add { name, password_file, admin } => {
             let password = read_password(password_file)?;
             let order = AdminOrder::Add { name: name.clone(), password, admin: *admin };
-            done(Office::reach(config)?.order(order)?, "made the account")?
+            done(Office::reach(config)?.order(&order)?, "made the account")?
         }
         UserCommand::ResetPassword { user, password_file } => {
             let password = read_password(password_file)?;
             let order = AdminOrder::ResetPassword { user: user.clone(), password };
-            done(Office::reach(config)?.order(order)?, "set a new password and signed out everywhere:")?
+            done(Office::reach(config)?.order(&order)?, "set a new password and signed out everywhere:")?
         }
         UserCommand::Deactivate { user } => {
             let order = AdminOrder::Deactivate { user: user.clone() };
-            done(Office::reach(config)?.order(order)?, "closed the account")?
+            done(Office::reach(config)?.order(&order)?, "closed the account")?
         }
         UserCommand::List { json } => list(&mut Office::reach(config)?, *json)?,
     };
@@ -54,7 +51,7 @@ fn list(office: &mut Office, json: bool) -> Result<String, Failure> {
     let mut text = String::new();
     let mut after = None;
     loop {
-        let (accounts, next) = match office.order(AdminOrder::List { after })? {
+        let (accounts, next) = match office.order(&AdminOrder::List { after })? {
             AdminAnswer::Accounts { accounts, next } => (accounts, next),
             other => return done(other, ""),
         };

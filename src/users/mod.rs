@@ -5,6 +5,8 @@
 //! | `facade` | [`Users`]: all services, built together |
 //! | `accounts`, `localpart` | accounts, and the names they may have |
 //! | `registration`, `registration_tokens`, `shared_secret` | who may make an account, and making it |
+//! | `service` | the account through which the server itself acts |
+//! | `provision` | many accounts made, locked and renamed in one batch, for a roster |
 //! | `passwords`, `login` | Argon2id on a bounded pool; signing in and out, changing the password |
 //! | `sessions`, `tokens` | from an access token to a [`Session`]; tokens given out, refreshed, ended |
 //! | `devices`, `last_seen` | devices and when they were used last |
@@ -37,10 +39,12 @@ mod openid;
 mod orders;
 mod passwords;
 mod profiles;
+mod provision;
 mod push_rules;
 mod pushers;
 mod registration;
 mod registration_tokens;
+mod service;
 mod sessions;
 mod shared_secret;
 #[cfg(test)]
@@ -52,19 +56,21 @@ mod uia;
 pub use self::{
     account_data::{AccountData, AccountDataItem, FULLY_READ, PUSH_RULES, TAG, is_reserved},
     accounts::Accounts,
-    admin_socket::AdminSocket,
+    admin_socket::{AdminSocket, Answers, Desk},
     deactivation::Deactivations,
     device_lists::{DEVICE_LISTS_WATCHER, DeviceLists},
     devices::{DeviceInfo, Devices, NewDevice},
     error::UsersError,
     facade::Users,
     filters::Filters,
+    ignored::IgnoredLists,
     keys::Keys,
-    localpart::{meant_user_id, new_user_id},
+    localpart::{RESERVED_LOCALPART, meant_user_id, new_user_id},
     openid::{OPENID_LIFETIME, OpenId},
     orders::{AccountLine, AdminAnswer, AdminOrder},
     passwords::Passwords,
     profiles::{AVATAR_URL, DISPLAYNAME, Profile, Profiles},
+    provision::{HeldAccounts, NewPerson},
     push_rules::{PushRules, PushRulesError},
     pushers::Pushers,
     registration::{Grant, NewAccount, Registered},

@@ -1,11 +1,12 @@
 //! What an administrator at the command line can order. The same code serves the admin socket of a running server and a
 //! command that has opened the data folder of a stopped one.
 
+use futures_util::future::BoxFuture;
 use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{NewAccount, Users, UsersError};
+use super::{Answers, Desk, NewAccount, Users, UsersError};
 use crate::{
     secret::Secret,
     store::{UserNo, schema::users::Account},
@@ -98,6 +99,19 @@ pub struct AccountLine {
     pub suspended: bool,
     /// When it was made, in Unix milliseconds.
     pub created_ts: u64,
+}
+
+impl Desk for Users {
+    fn attend<'a>(&'a self, order: &'a [u8], answers: Answers) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let answer = match serde_json::from_slice(order) {
+                Ok(order) => self.carry_out(order).await,
+                // The parser's message could quote a password.
+                Err(_) => AdminAnswer::Failed("this order is not understood".to_owned()),
+            };
+            answers.send(&answer).await;
+        })
+    }
 }
 
 impl Users {

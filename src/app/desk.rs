@@ -1,0 +1,54 @@
+//! Where orders of the command line are carried out, in the running server and without one.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{StartError, build};
+use crate::{
+    clock::Clock,
+    config::Config,
+    http::services::Services,
+    ids::Ids,
+    users::{Answers, Desk},
+};
+
+/// The desk of a server: each order goes to the part that knows it.
+pub(super) struct ServerDesk(pub(super) Arc<Services>);
+
+impl Desk for ServerDesk {
+    fn attend<'a>(&'a self, order: &'a [u8], answers: Answers) -> BoxFuture<'a, ()> {
+        self.0.users.attend(order, answers)
+    }
+}
+
+/// A server that does not listen: the services on the data folder of a stopped one, for the orders of one command.
+pub struct Offline {
+    services: Arc<Services>,
+}
+
+impl Offline {
+    /// Opens the data folder and builds every service.
+    ///
+    /// # Errors
+    /// Whatever keeps the server from starting.
+    pub async fn open(config: Config) -> Result<Self, StartError> {
+        let built = build::build(Arc::new(config), Clock::system(), Ids::system()).await?;
+        Ok(Self { services: built.services })
+    }
+
+    /// Who carries out orders.
+    pub fn desk(&self) -> Arc<dyn Desk> {
+        Arc::new(ServerDesk(self.services.clone()))
+    }
+
+    /// Closes the store. What was committed is durable before.
+    pub async fn close(self) {
+        let closed = self.services.store.closed();
+        let dropped = tokio::task::spawn_blocking(move || drop(self.services));
+        // A panic in there was reported when it happened.
+        drop(dropped.await);
+        // What an order has left running for a moment may hold the store a little longer; it loses nothing.
+        drop(tokio::time::timeout(super::TASKS_END, closed).await);
+    }
+}
