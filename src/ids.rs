@@ -89,6 +89,16 @@ impl Ids {
         self.draw(LOWER_AND_DIGITS, 12)
     }
 
+    /// `length` characters of an alphabet of at most 256: codes that people type.
+    pub fn code(&self, alphabet: &[u8], length: usize) -> String {
+        self.draw(alphabet, length)
+    }
+
+    /// The local part for a person of a roster whose name shall not show: `s-` and 10 lower-case letters or digits.
+    pub fn roster_localpart(&self) -> String {
+        format!("s-{}", self.draw(LOWER_AND_DIGITS, 10))
+    }
+
     /// `N` random bytes: salts, key seeds.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];

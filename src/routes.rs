@@ -9,13 +9,13 @@ mod table;
 use http::Method;
 use ruma::api::client as api;
 
+use crate::api::school::{activate, audit, classes, contacts, me, openapi, slips};
 use crate::api::client::{
     absent, account, account_data, admin_register, aliases, capabilities, context, create_room, devices, directory,
     event, filter, interactive_auth, key_backup, keys, login, media, members, membership, messages, presence, profile,
     push_rules, receipts, redact, register, relations, search, send, session, state, state_write, summary, sync,
-    threads, timestamp, to_device, typing, upgrade, versions, well_known,
+    threads, timestamp, to_device, typing, upgrade, user_directory, versions, well_known,
 };
-use crate::api::school::{audit, openapi};
 
 pub use table::Table;
 
@@ -106,6 +106,7 @@ fn people(table: Table) -> Table {
         .on::<api::push::get_pushers::v3::Request, _>(push_rules::get_pushers)
         .on::<api::push::set_pusher::v3::Request, _>(push_rules::set_pusher)
         .on::<api::push::get_notifications::v3::Request, _>(push_rules::get_notifications)
+        .on::<api::user_directory::search_users::v3::Request, _>(user_directory::search_users)
         .on::<api::presence::get_presence::v3::Request, _>(presence::get_presence)
         .on::<api::presence::set_presence::v3::Request, _>(presence::set_presence)
         .v3(&Method::GET, "/pushrules", push_rules::get_pushrules_all)
@@ -223,6 +224,21 @@ fn tools(table: Table) -> Table {
 
 /// The school's own interface; described by `api/school/openapi.rs`.
 fn school(table: Table) -> Table {
-    let (get, v1) = (&Method::GET, "/_homeroom/v1");
-    table.at(get, &format!("{v1}/openapi.json"), openapi::get_openapi).at(get, &format!("{v1}/audit"), audit::get_audit)
+    let (get, post, delete) = (&Method::GET, &Method::POST, &Method::DELETE);
+    table
+        .at(get, "/_homeroom/activate", activate::get_page)
+        .school(get, "/openapi.json", openapi::get_openapi)
+        .school(post, "/activate", activate::activate)
+        .school(post, "/slips", slips::make_slips)
+        .school(post, "/slips/print", slips::print_slips)
+        .school(get, "/slips", slips::get_slips)
+        .school(delete, "/slips/{user_id}", slips::delete_slip)
+        .school(get, "/audit", audit::get_audit)
+        .school(get, "/me", me::get_me)
+        .school(get, "/contacts", contacts::get_contacts)
+        .school(get, "/contacts/{user_id}", contacts::get_contact)
+        .school(get, "/contacts/{user_id}/why", contacts::get_why)
+        .school(get, "/classes", classes::get_classes)
+        .school(get, "/classes/{class_id}", classes::get_class)
+        .school(get, "/children", classes::get_children)
 }

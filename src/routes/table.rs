@@ -51,6 +51,12 @@ impl Table {
             .fold(self, |table, version| table.at(method, &format!("/_matrix/client/{version}{rest}"), handler.clone()))
     }
 
+    /// One path of the school's own interface.
+    #[must_use]
+    pub(super) fn school<T: 'static>(self, method: &Method, rest: &str, handler: impl Handler<T, State>) -> Self {
+        self.at(method, &format!("/_homeroom/v1{rest}"), handler)
+    }
+
     /// The router, without state and middleware.
     pub fn router(self) -> Router<State> {
         self.router

@@ -2,9 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Mutex;
-
-use super::{Rules, SchoolError, audit::Audit, people::People};
+use super::{Rules, SchoolError, audit::Audit, decisions::Decisions, chats::Chats, directory::Directory, imports::{Imports, ImportsParts, Refresh}, people::People, rooms::{Desk, DeskParts, SchoolRooms}, slips::Slips, tasks::Tasks};
 use crate::{clock::Clock, config::Config, ids::Ids, rooms::Rooms, store::Store, users::Users};
 
 /// How often the day is looked at.
@@ -35,10 +33,22 @@ pub struct School {
     pub rules: Arc<Rules>,
     /// Who did what as an administrator.
     pub audit: Audit,
-    store: Store,
+    /// What administrators decide here: overrides, roles, links, the policy's settings.
+    pub decisions: Decisions,
+    /// Imports of rosters.
+    pub imports: Imports,
+    /// Activation slips.
+    pub slips: Slips,
+    /// The rooms the school makes.
+    pub rooms: SchoolRooms,
+    /// Starting chats.
+    pub chats: Chats,
+    /// What somebody has to look after.
+    pub tasks: Tasks,
+    /// Who is there, for whom.
+    pub directory: Directory,
     clock: Clock,
-    /// One reading of the people at a time.
-    reading: Arc<Mutex<()>>,
+    reading: Refresh,
 }
 
 impl School {
@@ -47,13 +57,45 @@ impl School {
     /// # Errors
     /// The store failed.
     pub async fn new(parts: SchoolParts) -> Result<Self, SchoolError> {
-        let SchoolParts { store, clock, rules, .. } = parts;
+        let SchoolParts { config, store, clock, ids, users, rooms, rules } = parts;
+        let audit = Audit::load(store.clone(), clock.clone()).await?;
+        let reading = Refresh::new(rules.clone(), store.clone());
+        let tasks = Tasks::load(store.clone(), clock.clone(), audit.clone()).await?;
+        let desk = Arc::new(Desk::new(DeskParts {
+            rules: rules.clone(),
+            rooms: rooms.clone(),
+            users: users.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+            config,
+            audit: audit.clone(),
+            tasks: tasks.clone(),
+            refresh: reading.clone(),
+        }));
+        let imports = ImportsParts {
+            store: store.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            users: users.clone(),
+            rooms,
+            rules: rules.clone(),
+            audit: audit.clone(),
+            refresh: reading.clone(),
+        };
+        let decisions =
+            Decisions::load(store.clone(), clock.clone(), rules.clone(), audit.clone(), reading.clone()).await?;
         Ok(Self {
-            audit: Audit::load(store.clone(), clock.clone()).await?,
+            decisions,
+            rooms: SchoolRooms::new(desk.clone()),
+            chats: Chats::new(desk),
+            tasks,
+            directory: Directory::new(rules.clone(), store.clone(), users.clone(), imports.rooms.clone()),
+            imports: Imports::load(imports).await?,
+            slips: Slips::new(store.clone(), clock.clone(), ids, users, audit.clone()),
+            audit,
             rules,
-            store,
             clock,
-            reading: Arc::default(),
+            reading,
         })
     }
 
@@ -67,17 +109,14 @@ impl School {
     /// # Errors
     /// The store failed.
     pub async fn refresh(&self) -> Result<(), SchoolError> {
-        let _one = self.reading.lock().await;
-        let (rules, store) = (self.rules.clone(), self.store.clone());
-        tokio::task::spawn_blocking(move || rules.reload_blocking(&store)).await.map_err(SchoolError::task)??;
-        Ok(())
+        self.reading.now().await
     }
 
-    /// Begins each new day with the people of that day. Runs until it is dropped.
+    /// Begins each new day with the people of that day, and ends roles that were given for a time. Runs until it is dropped.
     pub async fn keep_day(&self) {
         loop {
             self.clock.sleep(DAY_CHECKED).await;
-            if self.rules.people().day() != self.clock.today()
+            if self.rules.is_stale()
                 && let Err(error) = self.refresh().await
             {
                 tracing::warn!(%error, "the people of the new day could not be read");

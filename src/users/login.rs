@@ -5,7 +5,7 @@ use crate::{
     secret::Secret,
     store::{
         Batch, UserNo,
-        schema::users::{ACCOUNTS, Account},
+        schema::users::{ACCOUNTS, Account, PasswordHash},
     },
 };
 
@@ -88,13 +88,43 @@ impl Users {
         self.passwords.check(&password)?;
         let hash = self.passwords.hash(password).await?;
         let _guard = self.locks.user(user).await;
-        let account = self.accounts.open(user).await?;
         let mut batch = Batch::new();
+        self.stage_password(&mut batch, user, hash, (logout_devices, kept)).await?;
+        self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Sets the password of an account that can be used, and signs out everywhere, in one commit with what `batch`
+    /// holds already: what gave the right to do so is used up in it.
+    ///
+    /// # Errors
+    /// [`UsersError::WeakPassword`], [`UsersError::NoAccount`], [`UsersError::Locked`], [`UsersError::Busy`].
+    pub async fn redeem_password(&self, user: UserNo, password: Secret, mut batch: Batch) -> Result<(), UsersError> {
+        self.passwords.check(&password)?;
+        let hash = self.passwords.hash(password).await?;
+        let _guard = self.locks.user(user).await;
+        if self.accounts.open(user).await?.locked {
+            return Err(UsersError::Locked);
+        }
+        self.stage_password(&mut batch, user, hash, (true, None)).await?;
+        self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Adds a new password to `batch`, and the end of the devices but `kept` if they are to end. The caller holds the
+    /// user's lock.
+    async fn stage_password(
+        &self,
+        batch: &mut Batch,
+        user: UserNo,
+        hash: PasswordHash,
+        (logout_devices, kept): (bool, Option<&str>),
+    ) -> Result<(), UsersError> {
+        let account = self.accounts.open(user).await?;
         batch.put(&ACCOUNTS, &user, &Account { password: Some(hash), ..account });
         if logout_devices {
-            self.devices.stage_removal_of_all(&mut batch, user, kept).await?;
+            self.devices.stage_removal_of_all(batch, user, kept).await?;
         }
-        self.store.commit(batch).await?;
         Ok(())
     }
 }

@@ -16,6 +16,14 @@ use crate::{
     http::{ApiError, JsonBytes, Ruma, services::Services},
 };
 
+/// The name under which clients find the school's own interface.
+pub(super) const SCHOOL: &str = "org.homeroom.school";
+
+/// Where the school's own interface is. Always there: before the first roster it answers that there is none.
+pub(super) fn school() -> Value {
+    json!({ "version": 1, "base": "/_homeroom/v1" })
+}
+
 /// What ruma leaves out because it is the default. Clients look for it all the same.
 const SAID_ANYWAY: [&str; 3] = ["m.change_password", "m.set_displayname", "m.set_avatar_url"];
 
@@ -38,6 +46,7 @@ pub async fn get_capabilities(
         for capability in SAID_ANYWAY {
             said.entry(capability).or_insert_with(|| json!({ "enabled": true }));
         }
+        said.insert(SCHOOL.to_owned(), school());
     }
     JsonBytes::of(&answer)
 }

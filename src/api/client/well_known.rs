@@ -5,11 +5,13 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use ruma::api::client::discovery::discover_homeserver::{self, HomeserverInfo};
+use ruma::api::client::discovery::discover_homeserver;
+use serde_json::json;
 
+use super::capabilities::{SCHOOL, school};
 use crate::{
     config::{Config, PublicUrl},
-    http::{ApiError, Reply, Ruma, services::Services},
+    http::{ApiError, JsonBytes, Ruma, services::Services},
 };
 
 /// `GET /.well-known/matrix/client`: the address of this server.
@@ -18,13 +20,13 @@ use crate::{
 pub async fn discover_homeserver(
     State(services): State<Arc<Services>>,
     _request: Ruma<discover_homeserver::Request>,
-) -> Result<Reply<discover_homeserver::Response>, ApiError> {
-    let base_url = HomeserverInfo::new(base_url(&services.config));
-    Ok(Reply(discover_homeserver::Response::new(base_url)))
+) -> Result<JsonBytes, ApiError> {
+    let base_url = base_url(&services.config);
+    JsonBytes::of(&json!({ "m.homeserver": { "base_url": base_url }, SCHOOL: school() }))
 }
 
 /// Where clients reach the server: as configured, or under its name.
-fn base_url(config: &Config) -> String {
+pub(in crate::api) fn base_url(config: &Config) -> String {
     let configured = config.server.public_url.as_ref().map(PublicUrl::as_str);
     configured.map_or_else(|| format!("https://{}", config.server.name), str::to_owned)
 }

@@ -8,10 +8,21 @@
 //! |---|---|
 //! | `openapi` | `GET /openapi.json`: the document of all of it |
 //! | `errors`, `paging`, `administrator` | refusals; parts of lists; who may call what is for administrators |
+//! | `activate` | the first password, set with a slip's code: `POST /activate` and a page |
+//! | `slips`, `slip_sheet` | activation slips: made, listed, revoked; as a page to print |
+//! | `me`, `contacts`, `classes` | the caller, the people they may see, their classes and children |
 //! | `audit` | who did what as an administrator |
+//! | `page` | what pages of this server's own have in common |
 
+pub mod activate;
 pub mod administrator;
 pub mod audit;
+pub mod classes;
+pub mod contacts;
 pub mod errors;
+pub mod me;
 pub mod openapi;
+mod page;
 pub mod paging;
+mod slip_sheet;
+pub mod slips;

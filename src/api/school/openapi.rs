@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use super::audit;
+use super::{activate, audit, classes, contacts, me, slips};
 use crate::http::{ApiError, reply::json_response};
 
 /// The name of the one way to sign in.
@@ -25,7 +25,23 @@ const TOKEN: &str = "access_token";
         description = "What a school needs and Matrix has no endpoint for. Refusals have Matrix's shape; lists take \
             `limit` and `from` and answer `next_batch`."
     ),
-    paths(get_openapi, audit::get_audit),
+    paths(
+        get_openapi,
+        activate::activate,
+        activate::get_page,
+        slips::make_slips,
+        slips::print_slips,
+        slips::get_slips,
+        slips::delete_slip,
+        audit::get_audit,
+        me::get_me,
+        contacts::get_contacts,
+        contacts::get_contact,
+        contacts::get_why,
+        classes::get_classes,
+        classes::get_class,
+        classes::get_children,
+    ),
     tags(
         (name = "everyone", description = "For everybody with an account"),
         (name = "administration", description = "For administrators"),

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use crate::store::{
-    RoomNo, UserNo,
+    Position, RoomNo, UserNo,
     codec::{Table, record},
 };
 
@@ -40,6 +40,11 @@ pub static PERSON_ACCOUNTS: Table<ObjectKey, PersonAccount> = Table::rows(150, "
 /// The same from the account: several rows when records turned out to be one person.
 pub static ACCOUNT_PEOPLE: Table<(UserNo, String, String), ()> = Table::rows(151, "school_account_people");
 
+/// Accounts that are locked because their person has left; those that an administrator locked are not among them.
+pub static ROSTER_LOCKS: Table<UserNo, ()> = Table::rows(152, "school_roster_locks");
+/// What is known of each source, by its name.
+pub static SOURCES: Table<String, Source> = Table::rows(153, "school_sources");
+
 /// Roles given on this server, by account and [`SchoolRole::number`].
 pub static LOCAL_ROLES: Table<(UserNo, u8), LocalRole> = Table::rows(155, "school_local_roles");
 /// Decisions about one pair of people and one verb, by number.
@@ -55,11 +60,17 @@ pub static IMPORTS: Table<u64, Import> = Table::rows(160, "school_imports");
 pub static IMPORT_CHANGES: Table<(u64, u64), Change> = Table::rows(161, "school_import_changes");
 /// What was wrong with an import's files: import, number from 0; a JSON object as text.
 pub static IMPORT_PROBLEMS: Table<(u64, u64), String> = Table::rows(162, "school_import_problems");
+/// What an import does in short, by its number: a JSON object as text.
+pub static IMPORT_SUMMARIES: Table<u64, String> = Table::rows(163, "school_import_summaries");
 
 /// Rooms that the school made.
 pub static ROOM_LINKS: Table<RoomNo, RoomLink> = Table::rows(165, "school_room_links");
 /// The room of an object: [`RoomKind::number`] and the object's key as text.
 pub static OBJECT_ROOMS: Table<(u8, String), RoomNo> = Table::rows(166, "school_object_rooms");
+/// What a room was last made to be, as a SHA-256: a room that is to be the same again is not looked at.
+pub static ROOM_APPLIED: Table<RoomNo, [u8; 32]> = Table::rows(168, "school_room_applied");
+/// How far the announcements of a room have been sent on: the order of the last event.
+pub static ROOM_SENT_ON: Table<RoomNo, Position> = Table::rows(169, "school_room_sent_on");
 /// What somebody has to look after, by number.
 pub static TASKS: Table<u64, Task> = Table::rows(167, "school_tasks");
 
@@ -499,6 +510,19 @@ pub struct Import {
     pub changed_ms: u64,
 }
 
+/// What is known of a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Grows whenever its rows begin or have ended to change.
+    pub version: u64,
+    /// The imports in force that can be undone, newest last.
+    pub applied: Vec<u64>,
+    /// The SHA-256 of the files that made the rows what they are; `None` when they were changed otherwise since.
+    pub sha256: Option<[u8; 32]>,
+    /// The version of the server that read those files: another may read them otherwise.
+    pub reader: String,
+}
+
 /// What a room of the school is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -559,6 +583,8 @@ pub struct RoomLink {
     pub frozen: bool,
     /// Its year is over.
     pub archived: bool,
+    /// An administrator, or a rule that has become tighter, keeps it frozen until an administrator opens it.
+    pub held: bool,
 }
 
 /// Something that a person has to look after.
@@ -620,8 +646,10 @@ pub struct Slip {
     pub created_ms: u64,
     /// When it ends.
     pub until_ms: u64,
-    /// Wrong or repeated uses end it early.
+    /// When it was used.
     pub used_ms: Option<u64>,
+    /// Whether it may replace a password that is there already.
+    pub reset: bool,
 }
 
 /// An administrative write.
@@ -656,6 +684,7 @@ record!(
     LinkDecision,
     PolicyVersion,
     Import,
+    Source,
     RoomLink,
     Task,
     Knock,

@@ -18,6 +18,7 @@ async fn versions_and_capabilities_are_told() {
     assert_eq!(told["m.3pid_changes"]["enabled"], false);
     assert_eq!(told["m.change_password"]["enabled"], true);
     assert_eq!(told["m.profile_fields"]["enabled"], true);
+    assert_eq!(told["org.homeroom.school"], json!({ "version": 1, "base": "/_homeroom/v1" }));
     assert!(told.get("m.get_login_token").is_none_or(|capability| capability["enabled"] == false));
     server.anonymous().get("/_matrix/client/v3/capabilities").await.refused(401, "M_MISSING_TOKEN");
 }
@@ -27,5 +28,6 @@ async fn the_well_known_address_is_the_configured_one() {
     let server = Server::start().await;
     let told = server.anonymous().get("/.well-known/matrix/client").await.ok();
     assert_eq!(told["m.homeserver"]["base_url"], "https://school.example");
+    assert_eq!(told["org.homeroom.school"], json!({ "version": 1, "base": "/_homeroom/v1" }));
     assert_eq!(server.anonymous().get("/.well-known/matrix/client").await.headers["access-control-allow-origin"], "*");
 }
