@@ -8,6 +8,9 @@ use super::UsersError;
 /// identifiers").
 const USER_ID_BYTES_MAX: usize = 255;
 
+/// The name of the account through which the server itself acts in rooms. Nobody else gets it.
+pub const RESERVED_LOCALPART: &str = "school";
+
 /// The user id of a new account.
 ///
 /// # Errors

@@ -3,7 +3,33 @@
 //! | file | what |
 //! |---|---|
 //! | `book` | which rooms the school made, and what for: in memory |
+//! | `wanted` | which rooms there ought to be, with whom in them: a pure function |
+//! | `keeper` | [`SchoolRooms`]: makes the rooms what they ought to be, whenever the people change |
+//! | `apply` | one room of the roster made what it ought to be |
+//! | `watched` | supervised rooms and rooms of families: made on first use, and kept |
+//! | `departures` | whoever has left the school leaves every room |
+//! | `desk`, `edit`, `content` | the account the school acts through; changing one room in one commit; what it says |
+//! | `admin` | lists, freezing, modes, supervisors |
 
+mod admin;
+mod apply;
 mod book;
+mod content;
+mod departures;
+mod desk;
+mod edit;
+mod keeper;
+mod wanted;
+mod watched;
 
-pub use self::book::RoomBook;
+pub(super) use self::{
+    desk::{Desk, DeskParts},
+    watched::{Pair, pair_key},
+};
+pub use self::{
+    admin::RoomLine,
+    book::RoomBook,
+    content::{Mode, ROOM_STATE},
+    keeper::{Progress, SchoolRooms, Summary},
+    wanted::{RoomSettings, Wanted, wanted},
+};
