@@ -130,10 +130,23 @@ impl Store {
     pub fn walk_blocking<K: Key, V: Value>(
         &self,
         table: &Table<K, V>,
+        each: impl FnMut(K, V) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.walk_part_blocking(table, &(), each)
+    }
+
+    /// The rows of a table whose key begins with `part`, in pages, blocking.
+    ///
+    /// # Errors
+    /// Whatever `each` returns, and unreadable rows.
+    pub fn walk_part_blocking<K: Key, V: Value, P: Key>(
+        &self,
+        table: &Table<K, V>,
+        part: &P,
         mut each: impl FnMut(K, V) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         const PAGE: usize = 4096;
-        let mut from = vec![table.tag];
+        let mut from = table.prefix(part);
         let to = after_prefix(&from);
         loop {
             let scan =

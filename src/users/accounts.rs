@@ -4,13 +4,16 @@ use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
 
 use super::{
     UsersError,
-    localpart::{meant_user_id, new_user_id},
+    localpart::{RESERVED_LOCALPART, meant_user_id, new_user_id},
     locks::Locks,
     tokens::Tokens,
 };
 use crate::store::{
     Batch, Order, Store, UserNo,
-    schema::users::{ACCOUNTS, Account},
+    schema::{
+        school::ROSTER_LOCKS,
+        users::{ACCOUNTS, Account},
+    },
 };
 
 /// Looks up and changes accounts. Cheap to clone.
@@ -66,7 +69,7 @@ impl Accounts {
     /// [`UsersError::InvalidName`], [`UsersError::NameTaken`].
     pub async fn check_available(&self, localpart: &str) -> Result<OwnedUserId, UsersError> {
         let user_id = new_user_id(localpart, &self.server)?;
-        if self.get(&user_id).await?.is_some() {
+        if localpart == RESERVED_LOCALPART || self.get(&user_id).await?.is_some() {
             return Err(UsersError::NameTaken);
         }
         Ok(user_id)
@@ -90,12 +93,20 @@ impl Accounts {
         Ok(self.store.range(&ACCOUNTS, &from, &UserNo(u64::MAX), Order::Ascending, limit).await?)
     }
 
-    /// Locks an account, or unlocks it: a locked account keeps its sessions and can only log out.
+    /// Locks an account, or unlocks it: a locked account keeps its sessions and can only log out. The roster leaves
+    /// alone what was decided here.
     ///
     /// # Errors
     /// [`UsersError::NoAccount`].
     pub async fn set_locked(&self, user: UserNo, locked: bool) -> Result<(), UsersError> {
-        self.change(user, |account| account.locked = locked).await
+        let _guard = self.locks.user(user).await;
+        let account = self.open(user).await?;
+        let mut batch = Batch::new();
+        batch.put(&ACCOUNTS, &user, &Account { locked, ..account });
+        batch.delete(&ROSTER_LOCKS, &user);
+        self.tokens.reread(&mut batch, user).await?;
+        self.store.commit(batch).await?;
+        Ok(())
     }
 
     /// Suspends an account, or lets it write again.

@@ -11,6 +11,7 @@ mod keys;
 mod media;
 mod rooms;
 mod routes;
+mod school;
 mod smoke;
 mod sync;
 mod tidy;

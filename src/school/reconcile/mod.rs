@@ -1,0 +1,20 @@
+//! From what is stored and what the files tell to a list of changes. Pure: the same twice gives none.
+//!
+//! | file | what |
+//! |---|---|
+//! | `changes` | [`reconcile`]: the list, in the order in which it is applied |
+//! | `gone` | what is removed, and what goes or changes with it |
+//! | `holds` | what is so much that somebody has to confirm it |
+//! | `outline` | how large an import is, in numbers and in words |
+
+mod changes;
+mod gone;
+mod holds;
+mod outline;
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    changes::{Plan, reconcile, walk},
+    outline::{Moved, Outline, Summary, Touched},
+};

@@ -1,0 +1,228 @@
+//! Rooms from the roster, over HTTP.
+
+use homeroom::school::roster::EnrollmentRole;
+use serde_json::{Value, json};
+
+use super::small::{self, Small};
+use crate::harness::Client;
+
+/// Somebody's joined rooms: name to id.
+async fn joined(client: &Client) -> Vec<(String, String)> {
+    let answer = client.sync(None).await;
+    let mut rooms = Vec::new();
+    let empty = serde_json::Map::new();
+    for (id, room) in answer["rooms"]["join"].as_object().unwrap_or(&empty) {
+        let events = room["state"]["events"].as_array().into_iter().chain(room["timeline"]["events"].as_array());
+        let name = events.flatten().filter(|event| event["type"] == "m.room.name").last();
+        let name = name.and_then(|event| event["content"]["name"].as_str()).unwrap_or_default();
+        rooms.push((name.to_owned(), id.clone()));
+    }
+    rooms.sort();
+    rooms
+}
+
+/// The id of somebody's room of a name that is no space.
+async fn room_of(client: &Client, name: &str) -> Option<String> {
+    for (found, id) in joined(client).await {
+        if found == name && client.room(&id, "state/m.room.create/").await.ok()["type"].is_null() {
+            return Some(id);
+        }
+    }
+    None
+}
+
+async fn names(client: &Client) -> Vec<String> {
+    joined(client).await.into_iter().map(|(name, _)| name).collect()
+}
+
+async fn members(client: &Client, room: &str) -> Vec<String> {
+    let answer = client.room(room, "joined_members").await.ok();
+    answer["joined"].as_object().unwrap().keys().cloned().collect()
+}
+
+async fn settled(small: &Small) {
+    small.school().rooms.settled().await;
+}
+
+async fn start() -> Small {
+    let small = Small::start().await;
+    settled(&small).await;
+    small
+}
+
+#[tokio::test]
+async fn everybody_finds_their_rooms() {
+    let small = start().await;
+    let pupil = names(small.client("pupil")).await;
+    // The space and the room of the class, and what the school announces to it.
+    assert_eq!(pupil, ["8a", "8a", "Announcements · Small School"]);
+    let guardian = names(small.client("guardian")).await;
+    assert_eq!(guardian, ["5b · Juna Apfel", "8a · Pia Apfel"]);
+    assert!(names(small.client("relative")).await.is_empty());
+    assert!(names(small.client("isolated")).await.is_empty());
+    let tutor = names(small.client("tutor")).await;
+    for name in ["8a", "5b", "8a · families", "Staff · Small School", "Small School", "Year 8"] {
+        assert!(tutor.iter().any(|found| found == name), "{name} is not in {tutor:?}");
+    }
+    let room = room_of(small.client("pupil"), "8a").await.unwrap();
+    let found = members(small.client("pupil"), &room).await;
+    let school = "@school:school.example".to_owned();
+    for id in [small.id("pupil"), small.id("classmate"), small.id("tutor"), &school] {
+        assert!(found.iter().any(|member| member == id), "{id} is not in {found:?}");
+    }
+    assert_eq!(found.len(), 4);
+}
+
+#[tokio::test]
+async fn rooms_of_families_stay_here_and_staff_rooms_need_not() {
+    let small = start().await;
+    let pupil = small.client("pupil");
+    let room = room_of(pupil, "8a").await.unwrap();
+    assert_eq!(pupil.room(&room, "state/m.room.create/").await.ok()["m.federate"], false);
+    let visibility = pupil.room(&room, "state/m.room.history_visibility/").await.ok();
+    assert_eq!(visibility["history_visibility"], "joined");
+    assert_eq!(pupil.room(&room, "state/m.room.join_rules/").await.ok()["join_rule"], "invite");
+    assert_eq!(pupil.room(&room, "state/m.room.guest_access/").await.ok()["guest_access"], "forbidden");
+    let encryption = json!({ "algorithm": "m.megolm.v1.aes-sha2" });
+    small.client("tutor").set_state(&room, "m.room.encryption", "", encryption).await.refused(403, "M_FORBIDDEN");
+    let staff = room_of(small.client("tutor"), "Staff · Small School").await.unwrap();
+    let create = small.client("tutor").room(&staff, "state/m.room.create/").await.ok();
+    assert!(create["m.federate"].is_null(), "{create}");
+    assert!(small.client("tutor").room(&staff, "state/m.room.server_acl/").await.ok()["allow"].is_array());
+}
+
+#[tokio::test]
+async fn a_move_changes_rooms_without_anybody_accepting() {
+    let mut small = start().await;
+    let before = room_of(small.client("pupil"), "8a").await.unwrap();
+    small
+        .reimport(|roster| {
+            roster.enrollments.remove("8a/pupil");
+            small::enroll(roster, "9c", "pupil", EnrollmentRole::Student, false);
+        })
+        .await;
+    settled(&small).await;
+    let pupil = small.client("pupil");
+    assert_eq!(room_of(pupil, "8a").await, None);
+    let now = room_of(pupil, "9c").await.unwrap();
+    assert!(members(pupil, &now).await.contains(&small.id("stranger").to_owned()));
+    pupil.room(&before, "joined_members").await.refused(403, "M_FORBIDDEN");
+    // The family is told by the new class, and no longer by the old one.
+    let guardian = names(small.client("coguardian")).await;
+    assert!(guardian.iter().any(|name| name == "9c · Pia Apfel"), "{guardian:?}");
+}
+
+#[tokio::test]
+async fn a_link_that_ends_takes_the_guardian_out_at_once() {
+    let mut small = start().await;
+    let room = room_of(small.client("coguardian"), "8a · Pia Apfel").await.unwrap();
+    small
+        .reimport(|roster| {
+            roster.links.remove("pupil/coguardian");
+        })
+        .await;
+    settled(&small).await;
+    assert!(names(small.client("coguardian")).await.is_empty());
+    let left = members(small.client("guardian"), &room).await;
+    assert!(!left.contains(&small.id("coguardian").to_owned()), "{left:?}");
+}
+
+#[tokio::test]
+async fn leavers_leave_every_room_also_those_the_school_did_not_make() {
+    let mut small = start().await;
+    let tutor = small.client("tutor");
+    let own = tutor.create_room(json!({ "name": "Planning", "invite": [small.id("aide"), small.id("office")] })).await;
+    small.client("aide").join(&own).await.ok();
+    assert!(members(tutor, &own).await.contains(&small.id("aide").to_owned()));
+    let staff = room_of(tutor, "Staff · Small School").await.unwrap();
+    small.reimport(|roster| roster.people.get_mut("aide").unwrap().enabled = false).await;
+    settled(&small).await;
+    for room in [own, staff] {
+        let left = members(small.client("tutor"), &room).await;
+        assert!(!left.contains(&small.id("aide").to_owned()), "{left:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pass_without_changes_writes_nothing() {
+    let small = start().await;
+    let store = &small.server.app().services().store;
+    let before = store.position();
+    small.school().refresh().await.unwrap();
+    settled(&small).await;
+    let closely = small.school().rooms.reconcile().await.unwrap();
+    assert_eq!((closely.made, closely.changed, closely.archived, closely.failed), (0, 0, 0, 0));
+    assert_eq!(store.position(), before);
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_where_it_was() {
+    let small = start().await;
+    let before = names(small.client("tutor")).await;
+    let mut small = small.restart().await;
+    small.reimport(|roster| small::enroll(roster, "8a", "stranger", EnrollmentRole::Student, false)).await;
+    settled(&small).await;
+    assert_eq!(names(small.client("tutor")).await, before);
+    assert!(room_of(small.client("stranger"), "8a").await.is_some());
+}
+
+#[tokio::test]
+async fn a_class_without_an_adult_is_read_only_until_it_has_one() {
+    let mut small = start().await;
+    let room = room_of(small.client("pupil"), "8a").await.unwrap();
+    small
+        .reimport(|roster| {
+            roster.enrollments.remove("8a/tutor");
+        })
+        .await;
+    settled(&small).await;
+    let pupil = small.client("pupil");
+    let path = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/1", crate::harness::escape(&room));
+    let hello = json!({ "msgtype": "m.text", "body": "hello" });
+    pupil.put(&path, hello.clone()).await.refused(403, "M_FORBIDDEN");
+    let tasks = small.school().tasks.open(None, None, 10);
+    assert_eq!(tasks.len(), 1, "{tasks:?}");
+    assert_eq!(tasks[0].1.kind, "room.without_adult");
+    small.reimport(|roster| small::enroll(roster, "8a", "parent_teacher", EnrollmentRole::Teacher, true)).await;
+    settled(&small).await;
+    small.client("pupil").put(&path, hello).await.ok();
+    assert!(small.school().tasks.open(None, None, 10).is_empty());
+}
+
+#[tokio::test]
+async fn a_class_that_is_gone_can_still_be_read() {
+    let mut small = start().await;
+    let room = room_of(small.client("stranger"), "9c").await.unwrap();
+    small.client("stranger").send(&room, "the last word").await;
+    small
+        .reimport(|roster| {
+            roster.classes.remove("9c");
+            roster.enrollments.retain(|_, row| row.class != "9c");
+        })
+        .await;
+    settled(&small).await;
+    let stranger = small.client("stranger");
+    let messages = stranger.room(&room, "messages?dir=b&limit=30").await.ok();
+    assert!(messages["chunk"].as_array().unwrap().iter().any(|event| event["content"]["body"] == "the last word"));
+    let path = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/1", crate::harness::escape(&room));
+    let hello = json!({ "msgtype": "m.text", "body": "hello" });
+    stranger.put(&path, hello).await.refused(403, "M_FORBIDDEN");
+    let state: Value = stranger.room(&room, "state/org.homeroom.room/").await.ok();
+    assert_eq!(state["archived"], true);
+}
+
+#[tokio::test]
+async fn a_new_title_reaches_the_room() {
+    let mut small = start().await;
+    small.reimport(|roster| roster.classes.get_mut("8a").unwrap().title = "8a (new)".into()).await;
+    settled(&small).await;
+    assert!(room_of(small.client("pupil"), "8a (new)").await.is_some());
+}
+
+#[tokio::test]
+async fn the_name_of_the_school_is_nobody_elses() {
+    let small = start().await;
+    let body = json!({ "username": "school", "password": "long enough to be one", "auth": { "type": "m.login.dummy" } });
+    let anonymous = small.server.anonymous();
+    anonymous.post("/_matrix/client/v3/register", body).await.refused(400, "M_USER_IN_USE");
+}
