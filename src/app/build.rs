@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use ruma::OwnedServerName;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -64,7 +63,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
     let tree = StateTree::new(store.clone(), shares.states);
     let users = Users::new(&config, store.clone(), clock.clone(), ids.clone(), notifier.clone())?;
     let media = open_media(&config, &folder, &store, &clock, &ids).await?;
-    let rules = open_rules(&store, &server_name, &clock).await?;
+    let rules = open_rules(&store, &config, &users, &clock).await?;
     let rooms = Rooms::new(RoomsParts {
         store: store.clone(),
         events,
@@ -155,9 +154,14 @@ async fn open_media(
     Ok(blocking(move || Media::open(path, name, options, store, clock, ids)).await??)
 }
 
-async fn open_rules(store: &Store, server: &OwnedServerName, clock: &Clock) -> Result<Arc<Rules>, StartError> {
-    let (store, server, clock) = (store.clone(), server.clone(), clock.clone());
-    Ok(Arc::new(blocking(move || Rules::load_blocking(&store, server, clock)).await??))
+async fn open_rules(
+    store: &Store,
+    config: &Arc<Config>,
+    users: &Users,
+    clock: &Clock,
+) -> Result<Arc<Rules>, StartError> {
+    let (store, config, ignored, clock) = (store.clone(), config.clone(), users.ignored_lists.clone(), clock.clone());
+    Ok(Arc::new(blocking(move || Rules::load_blocking(&store, &config, ignored, clock)).await??))
 }
 
 /// A part of the start that waits for the disk.

@@ -2,7 +2,7 @@
 //!
 //! - a file per section, where each option is defined once with its type, default and text: `server`, `listen`,
 //!   `database`, `registration`, `sessions`, `passwords`, `limits`, `rooms`, `media`, `federation`, `features`
-//!   (`[previews]`, `[presence]`, `[appservices]`), `logging`
+//!   (`[previews]`, `[presence]`, `[appservices]`), `school`, `logging`
 //! - the types of options: `size`, `period`, `rate`, `network`, and `value` for all others
 //! - `section`: the macro behind each section; `reader` reads one section, `environment` the overrides
 //! - `whole`: all sections together, and [`load`]; `example`: the commented example file; `problem`: what is wrong
@@ -26,6 +26,7 @@ mod rate;
 mod reader;
 mod registration;
 mod rooms;
+mod school;
 mod section;
 mod server;
 mod sessions;
@@ -48,6 +49,7 @@ pub use problem::Problem;
 pub use rate::Rate;
 pub use registration::{Registration, RegistrationMode};
 pub use rooms::Rooms;
+pub use school::{SWITCH_LEVELS, School, SchoolPreset, SwitchSetting};
 pub use server::{PublicUrl, Server};
 pub use sessions::Sessions;
 pub use size::Size;

@@ -6,7 +6,7 @@ use ruma::OwnedServerName;
 
 use super::{
     Appservices, Database, Federation, Limits, Listen, Logging, Media, Passwords, Presence, Previews, Registration,
-    Rooms, Server, Sessions,
+    Rooms, School, Server, Sessions,
     environment::{self, Sections},
     problem::{Problem, did_you_mean},
     reader::{Given, Reader, names, unknown},
@@ -95,6 +95,8 @@ sections! {
     federation: Federation, checked;
     /// Previews of links.
     previews: Previews;
+    /// Who may reach whom.
+    school: School;
     /// Who is online.
     presence: Presence;
     /// Bots and bridges.

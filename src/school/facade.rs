@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Rules, SchoolError, audit::Audit, decisions::Decisions, chats::Chats, directory::Directory, imports::{Imports, ImportsParts, Refresh}, people::People, rooms::{Desk, DeskParts, SchoolRooms}, slips::Slips, tasks::Tasks};
+use super::{Rules, SchoolError, audit::Audit, decisions::Decisions, chats::Chats, directory::Directory, exchange::Exchange, imports::{Imports, ImportsParts, Refresh}, knocks::Knocks, people::People, rooms::{Desk, DeskParts, SchoolRooms}, slips::Slips, tasks::Tasks};
 use crate::{clock::Clock, config::Config, ids::Ids, rooms::Rooms, store::Store, users::Users};
 
 /// How often the day is looked at.
@@ -39,6 +39,10 @@ pub struct School {
     pub imports: Imports,
     /// Activation slips.
     pub slips: Slips,
+    /// Requests for contact.
+    pub knocks: Knocks,
+    /// Files on their way in and out.
+    pub exchange: Exchange,
     /// The rooms the school makes.
     pub rooms: SchoolRooms,
     /// Starting chats.
@@ -67,7 +71,7 @@ impl School {
             users: users.clone(),
             store: store.clone(),
             clock: clock.clone(),
-            config,
+            config: config.clone(),
             audit: audit.clone(),
             tasks: tasks.clone(),
             refresh: reading.clone(),
@@ -84,13 +88,22 @@ impl School {
         };
         let decisions =
             Decisions::load(store.clone(), clock.clone(), rules.clone(), audit.clone(), reading.clone()).await?;
+        let chats = Chats::new(desk.clone());
+        let asking = (chats.clone(), decisions.clone());
+        let knocks = Knocks::load(store.clone(), clock.clone(), rules.clone(), users.clone(), asking).await?;
+        let members = imports.rooms.clone();
+        let imports = Imports::load(imports).await?;
+        let exchange = Exchange::new(&config, ids.clone(), store.clone(), imports.clone(), audit.clone());
+        exchange.clear().await;
         Ok(Self {
+            knocks,
+            exchange,
             decisions,
-            rooms: SchoolRooms::new(desk.clone()),
-            chats: Chats::new(desk),
+            rooms: SchoolRooms::new(desk),
+            chats,
             tasks,
-            directory: Directory::new(rules.clone(), store.clone(), users.clone(), imports.rooms.clone()),
-            imports: Imports::load(imports).await?,
+            directory: Directory::new(rules.clone(), store.clone(), users.clone(), members),
+            imports,
             slips: Slips::new(store.clone(), clock.clone(), ids, users, audit.clone()),
             audit,
             rules,

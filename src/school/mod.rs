@@ -14,6 +14,8 @@
 //! | `policy/` | the contact policy: may one person see, write to, call another? |
 //! | `rooms/` | the rooms the school makes |
 //! | `generate/`, `export/` | invented schools for the demo and the tests; a roster as the files of `OneRoster` |
+//! | `knocks` | requests for contact |
+//! | `exchange` | files on their way in and out |
 //! | `slips/` | one-time codes on paper, for a first sign-in |
 //! | `chats` | starting chats: what becomes of a client's `createRoom` |
 //! | `tasks` | what somebody has to look after |
@@ -29,10 +31,12 @@ pub mod directory;
 mod error;
 pub mod export;
 mod facade;
+pub mod exchange;
 pub mod files;
 pub mod generate;
 pub mod imports;
 mod overrides;
+pub mod knocks;
 pub mod people;
 pub mod policy;
 pub mod problem;

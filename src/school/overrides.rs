@@ -14,13 +14,13 @@ use crate::{
 };
 
 /// Overrides there may be at once.
-pub const OVERRIDES_MAX: usize = 20_000;
+pub(super) const OVERRIDES_MAX: usize = 20_000;
 
 type Pairs = HashMap<(UserNo, UserNo), Vec<Entry>>;
 
 /// All overrides, by actor and target.
 #[derive(Debug, Default)]
-pub struct Overrides(ArcSwap<Pairs>);
+pub(super) struct Overrides(ArcSwap<Pairs>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Entry {
@@ -45,18 +45,24 @@ impl Overrides {
     }
 
     /// What is in force for a pair.
-    pub fn of(&self, actor: UserNo, target: UserNo, now_ms: u64) -> PairOverrides {
+    pub(super) fn of(&self, actor: UserNo, target: UserNo, now_ms: impl FnOnce() -> u64) -> PairOverrides {
         let mut found = PairOverrides::NONE;
         let pairs = self.0.load();
-        let entries = pairs.get(&(actor, target)).into_iter().flatten();
-        for entry in entries.filter(|entry| entry.until_ms.is_none_or(|until| now_ms < until)) {
+        let Some(entries) = pairs.get(&(actor, target)) else { return found };
+        let now_ms = now_ms();
+        for entry in entries.iter().filter(|entry| entry.until_ms.is_none_or(|until| now_ms < until)) {
             found.add(entry.verb, entry.effect);
         }
         found
     }
 
+    /// Whether there is anything about a pair, in force or not.
+    pub(super) fn has(&self, actor: UserNo, target: UserNo) -> bool {
+        self.0.load().contains_key(&(actor, target))
+    }
+
     /// When the first of a pair's overrides ends.
-    pub fn expires(&self, actor: UserNo, target: UserNo, now_ms: u64) -> Option<u64> {
+    pub(super) fn expires(&self, actor: UserNo, target: UserNo, now_ms: u64) -> Option<u64> {
         let pairs = self.0.load();
         let entries = pairs.get(&(actor, target)).into_iter().flatten();
         entries.filter_map(|entry| entry.until_ms).filter(|until| now_ms < *until).min()

@@ -9,15 +9,15 @@ use ruma::{OwnedServerName, ServerName, UserId};
 use tokio::sync::watch;
 
 use super::{
-    overrides::Overrides,
-    people::{People, PersonNo, Relations, Standing},
-    policy::{Compiled, Facts, Ruling, decide, scopes},
+    decisions::InForce,
+    people::{People, PersonNo, Standing},
     rooms::RoomBook,
 };
 use crate::{
     clock::Clock,
-    rooms::policy::Verb,
+    config::Config,
     store::{Store, StoreError},
+    users::IgnoredLists,
 };
 
 /// The localpart of the account through which the school acts.
@@ -25,13 +25,12 @@ pub const SERVICE_LOCALPART: &str = crate::users::RESERVED_LOCALPART;
 
 /// The rules and what they are about. Shared by reference.
 pub struct Rules {
-    server: OwnedServerName,
-    clock: Clock,
-    people: ArcSwap<People>,
+    pub(super) server: OwnedServerName,
+    pub(super) clock: Clock,
+    pub(super) people: ArcSwap<People>,
     rooms: RoomBook,
-    settings: ArcSwap<Compiled>,
-    overrides: Overrides,
-    /// Counts the changes of `people`.
+    pub(super) in_force: InForce,
+    /// Counts the changes of `people` and of `in_force`.
     changed: watch::Sender<u64>,
 }
 
@@ -40,14 +39,18 @@ impl Rules {
     ///
     /// # Errors
     /// The store failed.
-    pub fn load_blocking(store: &Store, server: OwnedServerName, clock: Clock) -> Result<Self, StoreError> {
+    pub fn load_blocking(
+        store: &Store,
+        config: &Config,
+        ignored: IgnoredLists,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
         let people = People::load_blocking(store, clock.today(), clock.now_ms(), SERVICE_LOCALPART)?;
         Ok(Self {
-            server,
+            server: config.server.name.clone(),
             people: ArcSwap::from_pointee(people),
             rooms: RoomBook::load_blocking(store)?,
-            settings: ArcSwap::default(),
-            overrides: Overrides::load_blocking(store)?,
+            in_force: InForce::load_blocking(store, config, ignored, clock.now_ms())?,
             clock,
             changed: watch::Sender::new(0),
         })
@@ -68,7 +71,7 @@ impl Rules {
         &self.server
     }
 
-    /// Tells of every change of the people; the number only grows.
+    /// Tells of every change of the people and of what was decided about them; the number only grows.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -84,45 +87,19 @@ impl Rules {
         }
     }
 
-    /// What the policy says of two people.
-    pub fn ruling(&self, actor: &UserId, target: &UserId, verb: Verb) -> Ruling {
-        let people = self.people.load();
-        let (actor, target) = (Party::of(self, &people, actor), Party::of(self, &people, target));
-        let settings = self.settings.load();
-        decide(&self.facts(&people, &settings, &actor, &target, verb), &settings)
+    /// What administrators have decided here.
+    pub fn in_force(&self) -> &InForce {
+        &self.in_force
     }
 
-    /// The same for two people the school knows, for walks over many.
-    pub fn ruling_between(&self, people: &People, actor: PersonNo, target: PersonNo, verb: Verb) -> Ruling {
-        let (actor, target) = (Party::person(people, actor), Party::person(people, target));
-        let settings = self.settings.load();
-        decide(&self.facts(people, &settings, &actor, &target, verb), &settings)
+    /// Tells whoever listens to [`Self::changed`] that rulings may be others.
+    pub(super) fn touch(&self) {
+        self.changed.send_modify(|count| *count += 1);
     }
 
-    /// What a decision about two people is made from.
-    fn facts<'a>(
-        &self,
-        people: &People,
-        settings: &Compiled,
-        actor: &Party<'a>,
-        target: &Party<'a>,
-        verb: Verb,
-    ) -> Facts<'a> {
-        let mut facts = Facts::new(verb, actor.standing, target.standing);
-        facts.active = people.is_loaded();
-        if !facts.active {
-            return facts;
-        }
-        match (actor.person, target.person) {
-            (Some(one), Some(other)) => {
-                facts.relations = people.relations(one, other);
-                facts.overrides = self.overrides.of(people.user(one), people.user(other), self.clock.now_ms());
-            }
-            _ if actor.user.is_some() && actor.user == target.user => facts.relations = Relations::SELF,
-            _ => {}
-        }
-        facts.scopes = scopes(settings, people, [actor.person, target.person]);
-        facts
+    /// Whether the people were read on another day, or somebody's role has ended since.
+    pub(super) fn is_stale(&self) -> bool {
+        self.people.load().day() != self.clock.today() || self.in_force.role_has_ended(self.clock.now_ms())
     }
 
     /// Reads the people again, blocking, and decides by them from then on.
@@ -131,28 +108,9 @@ impl Rules {
     /// The store failed; the people stay as they were.
     pub(super) fn reload_blocking(&self, store: &Store) -> Result<(), StoreError> {
         let people = People::load_blocking(store, self.clock.today(), self.clock.now_ms(), SERVICE_LOCALPART)?;
+        self.in_force.look_at_roles_blocking(store, self.clock.now_ms())?;
         self.people.store(Arc::new(people));
-        self.changed.send_modify(|count| *count += 1);
+        self.touch();
         Ok(())
     }
 }
-
-/// One of two people that a decision is about.
-struct Party<'a> {
-    standing: Standing<'a>,
-    person: Option<PersonNo>,
-    user: Option<&'a UserId>,
-}
-
-impl<'a> Party<'a> {
-    fn of(rules: &Rules, people: &People, user: &'a UserId) -> Self {
-        let (standing, person) = rules.standing(people, user);
-        Self { standing, person, user: Some(user) }
-    }
-
-    fn person(people: &People, person: PersonNo) -> Self {
-        Self { standing: people.standing(person), person: Some(person), user: None }
-    }
-}
-
-impl crate::rooms::policy::Policy for Rules {}

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::value::RawValue;
 use tokio::sync::MutexGuard;
 
-use super::{UsersError, locks::Locks, push_rules};
+use super::{UsersError, ignored::IgnoredLists, locks::Locks, push_rules};
 use crate::{
     notify::{Concerned, Notifier},
     store::{
@@ -20,6 +20,9 @@ pub const PUSH_RULES: &str = "m.push_rules";
 pub const FULLY_READ: &str = "m.fully_read";
 /// The type of the room's tags, in its account data.
 pub const TAG: &str = "m.tag";
+
+/// The type of the list of ignored users, in the user's global account data.
+pub(super) const IGNORED_USER_LIST: &str = "m.ignored_user_list";
 
 /// The longest type, in bytes, as for events.
 const KIND_BYTES_MAX: usize = 255;
@@ -52,11 +55,12 @@ pub struct AccountData {
     store: Store,
     notifier: Notifier,
     locks: Locks,
+    ignored: IgnoredLists,
 }
 
 impl AccountData {
-    pub(super) fn new(store: Store, notifier: Notifier, locks: Locks) -> Self {
-        Self { store, notifier, locks }
+    pub(super) fn new(store: Store, notifier: Notifier, locks: Locks, ignored: IgnoredLists) -> Self {
+        Self { store, notifier, locks, ignored }
     }
 
     /// A piece of account data. Push rules are read through `PushRules`, which knows the defaults.
@@ -154,6 +158,9 @@ impl AccountData {
         let key = (user, room, kind.clone());
         if let Some(old) = self.store.get(&ACCOUNT_DATA, &key).await? {
             batch.delete(&ACCOUNT_DATA_LOG, &(user, old.position));
+        }
+        if room == GLOBAL && kind == IGNORED_USER_LIST {
+            self.ignored.stage(batch, user, &content);
         }
         batch.at_position(move |position, rows| {
             rows.put(&ACCOUNT_DATA, &key, &AccountDatum { position, content });

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    AccountData, Accounts, Deactivations, DeviceLists, Devices, Filters, Keys, OpenId, Passwords, Profiles, PushRules,
-    Pushers, RegistrationTokens, Sessions, SharedSecret, ToDevice, Uia, UsersError, last_seen::LastSeen, locks::Locks,
-    tokens::Tokens,
+    AccountData, Accounts, Deactivations, DeviceLists, Devices, Filters, IgnoredLists, Keys, OpenId, Passwords,
+    Profiles, PushRules, Pushers, RegistrationTokens, Sessions, SharedSecret, ToDevice, Uia, UsersError,
+    last_seen::LastSeen, locks::Locks, tokens::Tokens,
 };
 use crate::{clock::Clock, config::Config, ids::Ids, notify::Notifier, store::Store};
 
@@ -33,6 +33,8 @@ pub struct Users {
     pub profiles: Profiles,
     /// Account data and tags.
     pub account_data: AccountData,
+    /// Whom everybody ignores, in memory.
+    pub ignored_lists: IgnoredLists,
     /// Push rules.
     pub push_rules: PushRules,
     /// Pushers.
@@ -85,7 +87,8 @@ impl Users {
             (clock.clone(), ids.clone()),
         );
         let pushers = Pushers::new(store.clone(), locks.clone());
-        let account_data = AccountData::new(store.clone(), notifier.clone(), locks.clone());
+        let ignored_lists = IgnoredLists::load_blocking(&store)?;
+        let account_data = AccountData::new(store.clone(), notifier.clone(), locks.clone(), ignored_lists.clone());
         let secret = config.registration.shared_secret.clone();
         let keys = Keys::new(store.clone(), server.clone(), locks.clone(), notifier.clone());
         let to_device = ToDevice::load(store.clone(), server, clock.clone(), locks.clone(), notifier.clone())?;
@@ -119,6 +122,7 @@ impl Users {
             passwords,
             registration_tokens,
             account_data,
+            ignored_lists,
             pushers,
             tokens,
             locks,

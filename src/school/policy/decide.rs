@@ -164,7 +164,7 @@ fn kinds(who: &Standing<'_>) -> impl Iterator<Item = usize> {
 }
 
 /// How much an outcome allows.
-pub(super) fn width(outcome: Outcome) -> u8 {
+pub(in crate::school) fn width(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Deny => 0,
         Outcome::Knock => 1,

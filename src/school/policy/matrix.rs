@@ -8,19 +8,19 @@ use super::{Outcome, Switch, facts::Facts};
 use crate::school::{people::Relations, roster::SchoolRole};
 
 /// How many kinds of people there are: the roles of the school, and the staff of other servers.
-pub const KINDS: usize = SchoolRole::ALL.len() + 1;
+pub(super) const KINDS: usize = SchoolRole::ALL.len() + 1;
 
 /// The place of other servers' staff in the matrix.
-pub const REMOTE: usize = SchoolRole::ALL.len();
+pub(super) const REMOTE: usize = SchoolRole::ALL.len();
 
 /// The place of pupils and guardians.
-pub const STUDENT: usize = 0;
+pub(super) const STUDENT: usize = 0;
 /// The place of guardians.
-pub const GUARDIAN: usize = 1;
+pub(super) const GUARDIAN: usize = 1;
 
 /// Something a cell allows.
 #[derive(Debug, Clone, Copy)]
-pub struct Grant {
+pub(super) struct Grant {
     /// What.
     pub gives: Gives,
     /// When.
@@ -33,7 +33,7 @@ pub struct Grant {
 
 /// What a grant is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gives {
+pub(super) enum Gives {
     /// Seeing.
     See,
     /// Starting a chat, in this way.
@@ -46,7 +46,7 @@ pub enum Gives {
 
 /// Under which relation.
 #[derive(Debug, Clone, Copy)]
-pub enum When {
+pub(super) enum When {
     /// Any.
     Always,
     /// One of these.
@@ -65,7 +65,7 @@ pub enum When {
 
 /// Which pupils a grant is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Age {
+pub(super) enum Age {
     /// All.
     Any,
     /// Those from grade 7 and age 13 on.
@@ -91,7 +91,7 @@ impl Grant {
     }
 
     /// Whether it is in force for a pair, of which the role of the cell makes `junior` a junior.
-    pub fn holds(&self, facts: &Facts<'_>, levels: &super::Levels, junior: bool) -> bool {
+    pub(super) fn holds(&self, facts: &Facts<'_>, levels: &super::Levels, junior: bool) -> bool {
         let age = match self.age {
             Age::Any => true,
             Age::Older => !junior,
@@ -155,7 +155,7 @@ const FROM_REMOTE: Cell = &[
 ];
 
 /// The matrix. The order of rows and columns is that of `SchoolRole::ALL`, then other servers' staff.
-pub const MATRIX: [[Cell; KINDS]; KINDS] = [
+pub(super) const MATRIX: [[Cell; KINDS]; KINDS] = [
     // A pupil →
     [
         // pupil: S classmates
@@ -262,7 +262,7 @@ pub const MATRIX: [[Cell; KINDS]; KINDS] = [
 ];
 
 /// The cell of two kinds of people.
-pub fn cell(from: usize, to: usize) -> Cell {
+pub(super) fn cell(from: usize, to: usize) -> Cell {
     MATRIX.get(from).and_then(|row| row.get(to)).copied().unwrap_or(NEVER)
 }
 
@@ -303,7 +303,7 @@ static IDS: [[[&str; 7]; KINDS]; KINDS] = [
 ];
 
 /// The id of a cell's rule for a verb: `matrix.teacher.student.dm`.
-pub fn rule_id(from: usize, to: usize, verb: crate::rooms::policy::Verb) -> &'static str {
+pub(super) fn rule_id(from: usize, to: usize, verb: crate::rooms::policy::Verb) -> &'static str {
     let verbs = IDS.get(from).and_then(|row| row.get(to));
     verbs.and_then(|verbs| verbs.get(verb as usize)).copied().unwrap_or("matrix")
 }

@@ -5,16 +5,16 @@ use super::Outcome;
 use crate::rooms::policy::Verb;
 
 /// For everything about a person whom the reader may not know of.
-pub const NOBODY: &str = "There is no such person, or you cannot reach them.";
+pub(super) const NOBODY: &str = "There is no such person, or you cannot reach them.";
 /// For whoever the other does not want to hear from.
-pub const UNREACHABLE: &str = "You cannot reach this person at the moment.";
+pub(super) const UNREACHABLE: &str = "You cannot reach this person at the moment.";
 /// For everybody who would talk with the school's own account.
-pub const SERVICE: &str = "This account belongs to the server; nobody reads what is sent to it.";
+pub(super) const SERVICE: &str = "This account belongs to the server; nobody reads what is sent to it.";
 /// For what an administrator has decided about two people.
-pub const DECIDED: &str = "Your school has decided so. Ask its office if you think this is a mistake.";
+pub(super) const DECIDED: &str = "Your school has decided so. Ask its office if you think this is a mistake.";
 
 /// What the rules say of a verb, for a target whom the reader sees.
-pub fn message(verb: Verb, outcome: Outcome, may_write: bool) -> &'static str {
+pub(super) fn message(verb: Verb, outcome: Outcome, may_write: bool) -> &'static str {
     match (verb, outcome) {
         (_, Outcome::Allow) => "",
         (_, Outcome::Supervised { .. }) => "Another adult of the school takes part in this conversation.",

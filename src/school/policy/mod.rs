@@ -24,6 +24,7 @@ mod scopes;
 mod settings;
 mod switches;
 
+pub(in crate::school) use self::decide::width;
 pub use self::{
     decide::{Step, decide, decide_in_steps},
     facts::{Facts, PairOverrides, Scopes},

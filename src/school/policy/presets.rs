@@ -7,7 +7,7 @@ use super::Switch;
 /// The first grade of the upper school.
 const UPPER_FROM: u8 = 10;
 /// The last grade there is.
-pub const GRADE_MAX: u8 = 13;
+pub(super) const GRADE_MAX: u8 = 13;
 
 /// A set of levels to begin from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]

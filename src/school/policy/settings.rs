@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{Levels, Preset, Switch, facts::Scopes, presets::GRADE_MAX};
+use crate::config;
 
 /// Places with switches of their own, those of the preset among them: each is a bit of [`Scopes`].
-pub const SCOPES_MAX: usize = 64;
+const SCOPES_MAX: usize = 64;
 /// Places that an administrator may name.
 const SCOPED_MAX: usize = 60;
 /// Accounts that may be shown to other servers by name.
@@ -96,6 +97,19 @@ impl Settings {
     /// Those of a preset, with nothing set otherwise.
     pub fn of(preset: Preset) -> Self {
         Self { preset: preset.name().to_owned(), ..Self::default() }
+    }
+
+    /// Those of the configuration.
+    pub fn configured(config: &config::School) -> Self {
+        let preset = match config.preset {
+            config::SchoolPreset::Safe => Preset::Safe,
+            config::SchoolPreset::Classmates => Preset::Classmates,
+            config::SchoolPreset::StaffOnly => Preset::StaffOnly,
+            config::SchoolPreset::OpenUpperSchool => Preset::OpenUpperSchool,
+        };
+        let named =
+            |setting: &config::SwitchSetting| (setting.switch.to_owned(), Level::Name(setting.level.to_owned()));
+        Self { switches: config.switches.iter().map(named).collect(), ..Self::of(preset) }
     }
 
     /// Reads settings, which are JSON of an administrator's.

@@ -33,6 +33,8 @@ pub static PUSHERS: Table<(UserNo, String, String), Pusher> = Table::rows(69, "p
 pub static PUSHER_OWNERS: Table<(String, String, UserNo), ()> = Table::rows(70, "pusher_owners");
 /// Deactivated accounts that have not left their rooms yet.
 pub static DEACTIVATIONS: Table<UserNo, Deactivation> = Table::rows(71, "deactivations");
+/// Whom each user ignores, for those who ignore anybody: what their account data say, kept to be read at the start.
+pub static IGNORED_LISTS: Table<UserNo, IgnoredList> = Table::rows(72, "ignored_lists");
 
 /// The room number of account data that belongs to no room. Minted numbers start at 1.
 pub const GLOBAL: RoomNo = RoomNo(0);
@@ -60,6 +62,10 @@ pub struct Account {
     /// Unix time in milliseconds.
     pub created_at_ms: u64,
 }
+
+/// The user ids of a list of ignored users, sorted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IgnoredList(pub Vec<String>);
 
 /// An Argon2id hash in PHC text form. It does not print.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -167,7 +173,19 @@ pub struct Deactivation {
     pub erase: bool,
 }
 
-record!(Account, Token, DeviceToken, Device, DeviceSeen, AccountDatum, AccountDataChange, Filter, Pusher, Deactivation,);
+record!(
+    Account,
+    Token,
+    DeviceToken,
+    Device,
+    DeviceSeen,
+    AccountDatum,
+    AccountDataChange,
+    Filter,
+    Pusher,
+    Deactivation,
+    IgnoredList,
+);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, missing_docs)]
