@@ -8,7 +8,7 @@ use ruma::{
 };
 use serde_json::{Map, Value};
 
-use super::{Actor, NewEvent, Room, Rooms, RoomsError, Writer};
+use super::{Actor, Caller, NewEvent, Room, Rooms, RoomsError, Writer};
 use crate::{
     event::{Content, content::CanonicalAlias},
     store::{
@@ -23,15 +23,18 @@ const ALIASES_MAX: usize = 1000;
 const ALIAS_BYTES_MAX: usize = 255;
 
 impl Rooms {
-    /// The room an alias of this server names.
+    /// The room an alias of this server names, if the viewer may know of it.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn resolve_alias(&self, alias: &RoomAliasId) -> Result<Option<Arc<Room>>, StoreError> {
-        match self.parts.store.get(&ALIASES, &alias.as_str().to_owned()).await? {
-            Some(row) => self.get(row.room).await,
-            None => Ok(None),
-        }
+    pub async fn resolve_alias(
+        &self,
+        viewer: Option<Caller<'_>>,
+        alias: &RoomAliasId,
+    ) -> Result<Option<Arc<Room>>, StoreError> {
+        let Some(row) = self.parts.store.get(&ALIASES, &alias.as_str().to_owned()).await? else { return Ok(None) };
+        let Some(room) = self.get(row.room).await? else { return Ok(None) };
+        Ok(if self.shows(&room, viewer).await? { Some(room) } else { None })
     }
 
     /// Makes an alias for a room one has joined.
@@ -46,6 +49,7 @@ impl Rooms {
     ) -> Result<(), RoomsError> {
         self.check_alias(alias)?;
         let room = self.joined_room(room_id, actor.user).await?;
+        self.check_publication(actor.user_id, &room)?;
         let _guard = self.writes.alias(alias).await;
         self.check_alias_free(alias).await?;
         if self.alias_rows(room.number).await?.len() >= ALIASES_MAX {
@@ -67,6 +71,9 @@ impl Rooms {
         let key = alias.as_str().to_owned();
         let row = self.parts.store.get(&ALIASES, &key).await?.ok_or(RoomsError::NoAlias)?;
         let room = self.get(row.room).await?.ok_or(RoomsError::NoAlias)?;
+        if row.creator != actor.user && !admin && !self.knows_room(&room, actor).await? {
+            return Err(RoomsError::NoAlias);
+        }
         let mut writer = self.writer(&room).await;
         if row.creator != actor.user && !admin && !may_name(&writer, actor) {
             return Err(RoomsError::Forbidden("you did not make this alias, nor may you name the room".into()));
@@ -89,8 +96,11 @@ impl Rooms {
         let readable = |room: &Arc<Room>| {
             Self::has_joined(room, actor.user) || room.view().history_visibility == HistoryVisibility::WorldReadable
         };
-        let room = self.by_id(room_id).await?.filter(readable);
-        let room = room.ok_or_else(|| RoomsError::Forbidden("you are not in this room".into()))?;
+        let hidden = || RoomsError::Forbidden("you are not in this room".into());
+        let room = self.by_id(room_id).await?.filter(readable).ok_or_else(hidden)?;
+        if !self.knows_room(&room, actor).await? {
+            return Err(hidden());
+        }
         Ok(self.local_aliases(room.number).await?)
     }
 

@@ -5,19 +5,23 @@
 
 mod defaults;
 mod request;
+mod terms;
 
 use ruma::{
     OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, UserId,
     events::{StateEventType, room::member::MembershipState},
 };
 
-pub(super) use self::defaults::{ADDITIONAL_CREATORS_MAX, raise_tombstone};
 pub use self::request::{CreateRoom, InitialState, Preset};
 use self::{defaults::Defaults, request::INVITES_MAX};
+pub(super) use self::{
+    defaults::{ADDITIONAL_CREATORS_MAX, raise_tombstone},
+    terms::family_state,
+};
 use super::{
     Actor, MemberProfile, NewEvent, Rooms, RoomsError, Writer, aliases,
     membership::MemberContent,
-    policy::{Creation, Verb},
+    policy::{Creation, Terms, Verb},
 };
 use crate::{
     event::{Content, room_version},
@@ -36,7 +40,11 @@ impl Rooms {
     pub async fn create_room(&self, actor: &Actor<'_>, request: CreateRoom) -> Result<OwnedRoomId, RoomsError> {
         let rules = room_version::supported(&request.version)
             .ok_or_else(|| RoomsError::UnsupportedVersion(request.version.clone()))?;
-        let invitees = self.invitees(actor, &request).await?;
+        let (terms, invitees) = self.invitees(actor, &request).await?;
+        let request = match terms {
+            Terms::Ordinary => request,
+            Terms::Family => request.for_family()?,
+        };
         let defaults = Defaults::new(&request, actor.user_id, &rules)?;
         let alias = request.alias_localpart.as_deref().map(|localpart| self.alias_of(localpart)).transpose()?;
         let guard = match &alias {
@@ -70,8 +78,8 @@ impl Rooms {
         Ok(room.id.clone())
     }
 
-    /// Whom the new room invites, after asking the policy about the room and each of them.
-    async fn invitees(&self, actor: &Actor<'_>, request: &CreateRoom) -> Result<Invitees, RoomsError> {
+    /// What the new room has to be and whom it invites, after asking the policy about the room and each of them.
+    async fn invitees(&self, actor: &Actor<'_>, request: &CreateRoom) -> Result<(Terms, Invitees), RoomsError> {
         if request.invites.len() > INVITES_MAX {
             return Err(RoomsError::Invalid(format!("a new room invites at most {INVITES_MAX} people")));
         }
@@ -79,11 +87,16 @@ impl Rooms {
             creator: actor.user_id,
             invites: &request.invites,
             is_direct: request.is_direct,
-            is_public: request.published || request.preset == Preset::Public,
-            is_upgrade: false,
+            is_public: request.is_public(),
+            replaces: None,
         };
-        self.parts.policy.creation(&creation)?;
-        let verb = if request.is_direct { Verb::Dm } else { Verb::Add };
+        let terms = self.parts.policy.creation(&creation)?;
+        // A room with one other person is a chat of two, whatever the client calls it.
+        let others = request.invites.iter().filter(|target| *target != actor.user_id);
+        let mut others: Vec<_> = others.collect();
+        others.sort();
+        others.dedup();
+        let verb = if others.len() == 1 { Verb::Dm } else { Verb::Add };
         let mut invitees = Invitees::new();
         for target in &request.invites {
             let known = target == actor.user_id || invitees.iter().any(|(invited, _)| invited == target);
@@ -91,7 +104,7 @@ impl Rooms {
                 invitees.push((target.clone(), self.check_invitee(actor.user_id, target, verb).await?));
             }
         }
-        Ok(invitees)
+        Ok((terms, invitees))
     }
 
     fn alias_of(&self, localpart: &str) -> Result<OwnedRoomAliasId, RoomsError> {

@@ -12,7 +12,7 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{Actor, Room, Rooms, RoomsError, aliases};
+use super::{Actor, Caller, Room, Rooms, RoomsError, aliases};
 use crate::{
     event::content,
     store::{Batch, Order, StoreError, schema::rooms::PUBLISHED},
@@ -52,18 +52,22 @@ pub struct DirectoryPage {
 }
 
 impl Rooms {
-    /// A page of the published rooms.
+    /// A page of the published rooms, as far as the viewer may know of them.
     ///
     /// # Errors
     /// [`RoomsError::Invalid`] for a `since` that is none of ours.
-    pub async fn public_rooms(&self, query: &DirectoryQuery) -> Result<DirectoryPage, RoomsError> {
+    pub async fn public_rooms(
+        &self,
+        viewer: Option<Caller<'_>>,
+        query: &DirectoryQuery,
+    ) -> Result<DirectoryPage, RoomsError> {
         let begin = match &query.since {
             Some(since) => read_token(since).ok_or_else(|| RoomsError::Invalid("`since` is not known".into()))?,
             None => 0,
         };
         let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
         let term = query.term.as_deref().map(str::to_lowercase).filter(|term| !term.is_empty());
-        let rooms = self.published_rooms().await?;
+        let rooms = self.published_rooms(viewer).await?;
         let mut page = DirectoryPage { total: rooms.len(), ..DirectoryPage::default() };
         for (at, room) in rooms.iter().enumerate().skip(begin) {
             if page.chunk.len() == limit {
@@ -85,12 +89,15 @@ impl Rooms {
         Ok(page)
     }
 
-    /// Whether a room is in the directory; `None` when there is no such room.
+    /// Whether a room is in the directory; `None` when there is no such room, or the viewer may not know of it.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn is_published(&self, room_id: &RoomId) -> Result<Option<bool>, StoreError> {
+    pub async fn is_published(&self, viewer: Option<Caller<'_>>, room_id: &RoomId) -> Result<Option<bool>, StoreError> {
         let Some(room) = self.by_id(room_id).await? else { return Ok(None) };
+        if !self.shows(&room, viewer).await? {
+            return Ok(None);
+        }
         Ok(Some(self.parts.store.get(&PUBLISHED, &room.number).await?.is_some()))
     }
 
@@ -106,11 +113,17 @@ impl Rooms {
         admin: bool,
     ) -> Result<(), RoomsError> {
         let room = self.by_id(room_id).await?.ok_or(RoomsError::NoRoom)?;
+        if !admin && !self.knows_room(&room, actor).await? {
+            return Err(RoomsError::NoRoom);
+        }
         let writer = self.writer(&room).await;
         if !admin && !aliases::may_name(&writer, actor) {
             return Err(RoomsError::Forbidden("you may not change whether this room is listed".into()));
         }
         drop(writer);
+        if published && !admin {
+            self.check_publication(actor.user_id, &room)?;
+        }
         let mut batch = Batch::new();
         if published {
             batch.put(&PUBLISHED, &room.number, &());
@@ -121,12 +134,18 @@ impl Rooms {
         Ok(())
     }
 
-    /// All published rooms, those with the most members first; equal ones in the order of their making.
-    async fn published_rooms(&self) -> Result<Vec<Arc<Room>>, StoreError> {
+    /// All published rooms that the viewer may see, those with the most members first; equal ones in the order of their
+    /// making.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn published_rooms(&self, viewer: Option<Caller<'_>>) -> Result<Vec<Arc<Room>>, StoreError> {
         let rows = self.parts.store.prefix(&PUBLISHED, &(), Order::Ascending, PUBLISHED_MAX).await?;
         let mut rooms = Vec::with_capacity(rows.len());
         for (number, ()) in rows {
-            if let Some(room) = self.get(number).await? {
+            if let Some(room) = self.get(number).await?
+                && self.shows(&room, viewer).await?
+            {
                 rooms.push((room.view().joined_count, room));
             }
         }

@@ -80,6 +80,7 @@ impl Rooms {
             placed,
             effects: Effects::default(),
             new: true,
+            house: false,
         })
     }
 

@@ -17,6 +17,7 @@
 //! | `summary` | a room in few words; spaces as trees of rooms |
 //! | `threads` | replies of threads, counted and listed |
 //! | `send` | messages, state, redactions; `transactions`: a request sent twice makes one event |
+//! | `contact` | who may know of whom, and of which rooms |
 //! | `create`, `upgrade` | new rooms, and rooms that replace others |
 //! | `membership` | invite, join, knock, leave, kick, ban, unban, forget |
 //! | `aliases`, `directory` | names of rooms, and the list of published ones |
@@ -27,6 +28,7 @@
 //! | `policy` | the trait asked before this server accepts an event (the school's rules) |
 
 mod aliases;
+mod contact;
 mod create;
 mod directory;
 mod effects;
@@ -56,6 +58,7 @@ mod visibility;
 mod writer;
 mod writes;
 
+pub use contact::Caller;
 pub use create::{CreateRoom, InitialState, Preset};
 pub use directory::{DirectoryPage, DirectoryQuery};
 pub use error::RoomsError;

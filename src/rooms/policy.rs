@@ -32,8 +32,7 @@ pub enum Verb {
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::See, Self::Dm, Self::Knock, Self::Add, Self::Call, Self::Presence, Self::Photo];
+    pub const ALL: [Self; 7] = [Self::See, Self::Dm, Self::Knock, Self::Add, Self::Call, Self::Presence, Self::Photo];
 
     /// Its name in the API and in files.
     pub fn name(self) -> &'static str {
@@ -54,6 +53,22 @@ impl Verb {
     }
 }
 
+/// Beginnings of the types of events that belong to calls, finished proposals and such as clients use today.
+const CALLS: [&str; 7] = [
+    "m.call",
+    "m.rtc.",
+    "org.matrix.call.",
+    "org.matrix.msc3401.",
+    "org.matrix.msc4075.",
+    "org.matrix.msc4143.",
+    "org.matrix.msc4310.",
+];
+
+/// Whether events and messages of a type belong to calls.
+pub fn is_call(event_type: &str) -> bool {
+    CALLS.iter().any(|prefix| event_type.starts_with(prefix))
+}
+
 /// Why something is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
@@ -67,11 +82,7 @@ pub struct Denial {
 
 impl From<Denial> for RoomsError {
     fn from(denial: Denial) -> Self {
-        if denial.hidden {
-            Self::NoUser
-        } else {
-            Self::Policy { message: denial.message, reason: denial.reason }
-        }
+        if denial.hidden { Self::NoUser } else { Self::Policy { message: denial.message, reason: denial.reason } }
     }
 }
 
@@ -88,9 +99,12 @@ pub struct Creation<'a> {
     pub is_direct: bool,
     /// Whether anybody could join or find it: a public preset, or published.
     pub is_public: bool,
-    /// Whether it replaces another room, whose members are asked to follow.
-    pub is_upgrade: bool,
+    /// The room it replaces, whose members are asked to follow.
+    pub replaces: Option<(RoomNo, &'a RoomView)>,
 }
+
+/// The key of `m.room.create` under which a room made under [`Terms::Family`] says `family`.
+pub const TERMS: &str = "org.homeroom.terms";
 
 /// What a new room has to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +128,8 @@ pub struct Proposal<'a> {
     pub new: bool,
     /// Whether the room has encryption; only set for member events.
     pub encrypted: bool,
+    /// Whether the room lets guests in; only set for member events.
+    pub guests: bool,
     /// Who sends it.
     pub sender: &'a UserId,
     /// Its type.
@@ -122,12 +138,24 @@ pub struct Proposal<'a> {
     pub state_key: Option<&'a str>,
     /// Its content.
     pub content: &'a RawValue,
+    /// The content of the state that it would replace.
+    pub before: Option<&'a RawValue>,
 }
 
 /// A room that somebody who is not in it might be shown.
 pub struct Shown<'a> {
-    /// Who would see it.
-    pub viewer: &'a UserId,
+    /// Who would see it; `None` for somebody who has not signed in.
+    pub viewer: Option<&'a UserId>,
+    /// The room's number.
+    pub room: RoomNo,
+    /// The room.
+    pub view: &'a RoomView,
+}
+
+/// A room about to get an alias or a place in the directory.
+pub struct Publication<'a> {
+    /// Who wants it.
+    pub actor: &'a UserId,
     /// The room's number.
     pub room: RoomNo,
     /// The room.
@@ -159,6 +187,12 @@ pub trait Policy: Send + Sync {
     fn shows_room(&self, shown: &Shown<'_>) -> bool {
         let _ = shown;
         true
+    }
+
+    /// May a room get an alias, or a place in the directory?
+    fn publication(&self, publication: &Publication<'_>) -> Decision {
+        let _ = publication;
+        Ok(())
     }
 
     /// Whether there are rules at all: `false` spares the walks that only they need.

@@ -22,10 +22,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use self::people::{People, Shown};
-use super::{
-    Rooms, RoomsError,
-    policy::Verb,
-};
+use super::{Rooms, RoomsError, policy::Verb};
 use crate::{
     clock::Clock,
     notify::Concerned,
@@ -137,8 +134,10 @@ impl Presence {
     /// A user's presence, asked for by another one.
     ///
     /// # Errors
-    /// [`RoomsError::Forbidden`] when they share no room, or the policy does not let the reader see it.
-    pub async fn status(&self, reader: (UserNo, &UserId), user: (UserNo, &UserId)) -> Result<Status, RoomsError> {
+    /// [`RoomsError::Forbidden`] when they share no room, the policy does not let the reader see it, or there is no such
+    /// user.
+    pub async fn status(&self, reader: (UserNo, &UserId), user_id: &UserId) -> Result<Status, RoomsError> {
+        let user = (self.inner.rooms.number_or_nobody(user_id).await?, user_id);
         let rooms = self.joined(reader.0).await?;
         if !(reader.0 == user.0 || shares(&rooms, user.0)) || !self.may_see(reader.1, user.1) {
             return Err(RoomsError::Forbidden("you are not allowed to see their presence".into()));

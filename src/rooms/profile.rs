@@ -101,7 +101,8 @@ impl Rooms {
     }
 
     async fn rename_in(&self, room: &Arc<Room>, user: &UserId, profile: &MemberProfile) -> Result<(), RoomsError> {
-        let writer = self.writer(room).await;
+        let mut writer = self.writer(room).await;
+        writer.for_the_house();
         let Some(member) = writer.member(user).await? else { return Ok(()) };
         let before = Member::read(&member.pdu.content);
         let same = before.displayname.as_deref() == profile.displayname.as_deref()

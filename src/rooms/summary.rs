@@ -16,10 +16,10 @@ use ruma::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Room, Rooms, RoomsError};
+use super::{Caller, Room, Rooms, RoomsError};
 use crate::{
     event::content,
-    store::{Event, StoreError, UserNo, schema::rooms::Membership},
+    store::{Event, StoreError, schema::rooms::Membership},
 };
 
 /// Rooms looked at for one answer.
@@ -83,15 +83,19 @@ struct Link {
 }
 
 impl Rooms {
-    /// Whether a user may know of a room: they belong to it, everyone may read it, or they could join or knock.
-    pub async fn may_preview(&self, room: &Room, user: Option<UserNo>) -> Result<bool, StoreError> {
+    /// Whether a user may know of a room: they belong to it, everyone may read it, or they could join or knock, and the
+    /// policy does not hide it.
+    pub async fn may_preview(&self, room: &Room, viewer: Option<Caller<'_>>) -> Result<bool, StoreError> {
+        if !self.shows(room, viewer).await? {
+            return Ok(false);
+        }
         let view = room.view();
         let open =
             matches!(view.join_rules.rule, JoinRuleKind::Public | JoinRuleKind::Knock | JoinRuleKind::KnockRestricted);
         if open || view.history_visibility == HistoryVisibility::WorldReadable {
             return Ok(true);
         }
-        let Some(user) = user else { return Ok(false) };
+        let Some((user, _)) = viewer else { return Ok(false) };
         let record = self.membership(room.number, user).await?;
         if record.is_some_and(|r| matches!(r.membership, Membership::Join | Membership::Invite | Membership::Knock)) {
             return Ok(true);
@@ -146,7 +150,7 @@ impl Rooms {
     pub async fn hierarchy(
         &self,
         space: &RoomId,
-        user: UserNo,
+        viewer: Caller<'_>,
         query: HierarchyQuery,
     ) -> Result<(Vec<Summary>, bool), RoomsError> {
         let limit = query.limit.unwrap_or(PAGE_DEFAULT).clamp(1, PAGE_MAX);
@@ -158,7 +162,7 @@ impl Rooms {
             }
             looked_at += 1;
             let room = match self.by_id(&id).await? {
-                Some(room) if self.may_preview(&room, Some(user)).await? => room,
+                Some(room) if self.may_preview(&room, Some(viewer)).await? => room,
                 _ if depth == 0 => {
                     return Err(RoomsError::Forbidden("there is no such room, or you may not know of it".into()));
                 }
@@ -167,7 +171,7 @@ impl Rooms {
             if rooms.len() == limit {
                 return Ok((rooms, true));
             }
-            let links = self.links(&room, query.suggested_only).await?;
+            let links = self.links(&room, viewer, query.suggested_only).await?;
             if query.max_depth.is_none_or(|max| depth < max) && looked_at < LOOKED_AT_MAX {
                 stack.extend(links.iter().rev().map(|link| (link.target.clone(), depth + 1)));
             }
@@ -181,8 +185,9 @@ impl Rooms {
         Ok((rooms, false))
     }
 
-    /// The links of a space in their order; none of any other room.
-    async fn links(&self, room: &Room, suggested_only: bool) -> Result<Vec<Link>, StoreError> {
+    /// The links of a space in their order; none of any other room. Once there are rules, links to rooms that the viewer
+    /// may not know of are left out.
+    async fn links(&self, room: &Room, viewer: Caller<'_>, suggested_only: bool) -> Result<Vec<Link>, StoreError> {
         let view = room.view();
         if view.created.room_type != Some(ruma::room::RoomType::Space) {
             return Ok(Vec::new());
@@ -197,6 +202,17 @@ impl Rooms {
             };
             key(a).cmp(&key(b))
         });
+        if self.policy().is_active() {
+            let mut shown = Vec::with_capacity(links.len());
+            for link in links {
+                if let Some(room) = self.by_id(&link.target).await?
+                    && self.may_preview(&room, Some(viewer)).await?
+                {
+                    shown.push(link);
+                }
+            }
+            return Ok(shown);
+        }
         Ok(links)
     }
 }

@@ -11,8 +11,11 @@ use ruma::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    Actor, NewEvent, Room, Rooms, RoomsError, Writer, create::ADDITIONAL_CREATORS_MAX, membership::MemberContent,
-    policy::Creation, room::RoomView,
+    Actor, NewEvent, Room, Rooms, RoomsError, Writer,
+    create::{ADDITIONAL_CREATORS_MAX, family_state},
+    membership::MemberContent,
+    policy::{Creation, TERMS, Terms},
+    room::RoomView,
 };
 use crate::{
     event::{Content, content, room_version},
@@ -35,6 +38,9 @@ const COPIED: [StateEventType; 9] = [
     StateEventType::RoomTopic,
     StateEventType::RoomCanonicalAlias,
 ];
+/// Of these, what rooms of families do not have.
+const NOT_FOR_FAMILIES: [StateEventType; 3] =
+    [StateEventType::RoomEncryption, StateEventType::RoomServerAcl, StateEventType::RoomCanonicalAlias];
 /// Most bans, and most rooms of a space, that are taken over.
 const LIST_MAX: usize = 1000;
 /// Members looked through for bans.
@@ -78,11 +84,11 @@ impl Rooms {
             invites: &[],
             is_direct: false,
             is_public: false,
-            is_upgrade: true,
+            replaces: Some((room.number, old.view())),
         };
-        self.parts.policy.creation(&creation)?;
+        let terms = self.parts.policy.creation(&creation)?;
 
-        let new = self.successor(&old, actor, &request, &rules).await?;
+        let new = self.successor(&old, actor, &request, (&rules, terms)).await?;
         let successor = new.room().clone();
         let tombstone = json!({ "body": "This room has been replaced", "replacement_room": successor.id });
         let tombstone = Content::from_serialize(&tombstone)?;
@@ -101,7 +107,7 @@ impl Rooms {
         old: &Writer,
         actor: &Actor<'_>,
         request: &UpgradeRoom,
-        rules: &RoomVersionRules,
+        (rules, terms): (&RoomVersionRules, Terms),
     ) -> Result<Writer, RoomsError> {
         let creator = actor.user_id;
         let mut others: Vec<OwnedUserId> = Vec::new();
@@ -112,14 +118,22 @@ impl Rooms {
                 }
             }
         }
-        let create = create_content(old, &others, rules)?;
+        let create = create_content(old, &others, (rules, terms))?;
         let mut new = self.new_room(creator, &request.version, &create).await?;
         let profile = self.profile_of(creator).await?;
         let join = MemberContent::new(MembershipState::Join).with_profile(profile);
         new.append(join.event(creator, creator)?).await?;
         let levels = power::transferred(old, creator, &others, rules).await?;
         set(&mut new, creator, StateEventType::RoomPowerLevels, "", levels.during.clone()).await?;
-        for kind in COPIED {
+        let given = match terms {
+            Terms::Ordinary => Vec::new(),
+            Terms::Family => Vec::from(family_state()),
+        };
+        for (kind, content) in &given {
+            set(&mut new, creator, kind.clone(), "", Content::from_serialize(content)?).await?;
+        }
+        let kept = |kind: &StateEventType| terms == Terms::Ordinary || !NOT_FOR_FAMILIES.contains(kind);
+        for kind in COPIED.into_iter().filter(|kind| kept(kind) && given.iter().all(|(other, _)| other != kind)) {
             // Content of old room versions can hold numbers that newer ones refuse: such state stays behind.
             if let Some(event) = old.state_event(&kind, "").await?
                 && let Ok(content) = Content::parse(event.pdu.content.get().as_bytes())
@@ -208,7 +222,11 @@ impl Rooms {
 }
 
 /// The content of the new room's `m.room.create`. Additional creators are not taken over (spec v1.16).
-fn create_content(old: &Writer, others: &[OwnedUserId], rules: &RoomVersionRules) -> Result<Content, RoomsError> {
+fn create_content(
+    old: &Writer,
+    others: &[OwnedUserId],
+    (rules, terms): (&RoomVersionRules, Terms),
+) -> Result<Content, RoomsError> {
     let view = old.view();
     let mut predecessor = Map::new();
     predecessor.insert("room_id".into(), old.room().id.as_str().into());
@@ -224,7 +242,10 @@ fn create_content(old: &Writer, others: &[OwnedUserId], rules: &RoomVersionRules
     if let Some(room_type) = &view.created.room_type {
         content.insert("type".into(), room_type.as_str().into());
     }
-    if !view.created.federate {
+    if terms == Terms::Family {
+        content.insert(TERMS.into(), "family".into());
+    }
+    if !view.created.federate || terms == Terms::Family {
         content.insert("m.federate".into(), false.into());
     }
     if !others.is_empty() {

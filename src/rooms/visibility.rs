@@ -118,7 +118,11 @@ impl Rooms {
         }
         let forgotten = self.store().get(&FORGOTTEN, &(user, room.number)).await?.is_some();
         let was_in = reader.record.is_some_and(|record| record.was_joined) && !forgotten;
-        if was_in || reader.is_open() { Ok(reader) } else { Err(forbidden()) }
+        if was_in || (reader.is_open() && self.shows(&reader.room, Some((user, user_id))).await?) {
+            Ok(reader)
+        } else {
+            Err(forbidden())
+        }
     }
 }
 

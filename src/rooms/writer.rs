@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, UserId,
-    events::{StateEventType, TimelineEventType},
+    events::{StateEventType, TimelineEventType, room::guest_access::GuestAccess},
     room_version_rules::RoomVersionRules,
 };
 use tokio::sync::OwnedMutexGuard;
@@ -102,6 +102,8 @@ pub struct Writer {
     pub(super) effects: Effects,
     /// The room is being made by this writer.
     pub(super) new: bool,
+    /// The school itself writes: its rules are for others.
+    pub(super) house: bool,
 }
 
 impl Rooms {
@@ -119,6 +121,7 @@ impl Rooms {
             placed: Placed::default(),
             effects: Effects::default(),
             new: false,
+            house: false,
         }
     }
 
@@ -163,6 +166,12 @@ impl Writer {
         &mut self.batch
     }
 
+    /// From here on the events are the school's own, whoever stands in them as the sender: the policy is not asked, the
+    /// room's rules are. For what follows from the roster, which nobody has asked for.
+    pub fn for_the_house(&mut self) {
+        self.house = true;
+    }
+
     /// The state event in force for a type and key, appended ones included.
     pub async fn state_event(&self, kind: &StateEventType, key: &str) -> Result<Option<Arc<Event>>, StoreError> {
         let is_it = |event: &&Arc<Event>| event.pdu.state_pair().is_some_and(|pair| pair == (kind.clone(), key));
@@ -190,21 +199,28 @@ impl Writer {
     /// Asks the policy while the room stands still, so that what it has found stays true until the event is added.
     async fn ask_policy(&self, new: &NewEvent) -> Result<(), RoomsError> {
         let policy = &self.rooms.parts.policy;
-        if !policy.is_active() {
+        if self.house || !policy.is_active() {
             return Ok(());
         }
-        let encrypted = new.kind == TimelineEventType::RoomMember
-            && self.state_event(&StateEventType::RoomEncryption, "").await?.is_some();
+        let member = new.kind == TimelineEventType::RoomMember;
+        let encrypted = member && self.state_event(&StateEventType::RoomEncryption, "").await?.is_some();
+        let guests = if member { self.state_event(&StateEventType::RoomGuestAccess, "").await? } else { None };
+        let before = match &new.state_key {
+            Some(key) => self.state_event(&new.kind.to_string().into(), key).await?,
+            None => None,
+        };
         let proposal = Proposal {
             room: self.room.number,
             room_id: &self.room.id,
             view: &self.view,
             new: self.new,
             encrypted,
+            guests: guests.is_some_and(|event| content::guest_access(&event.pdu.content) == GuestAccess::CanJoin),
             sender: &new.sender,
             kind: &new.kind,
             state_key: new.state_key.as_deref(),
             content: new.content.raw(),
+            before: before.as_ref().map(|event| &*event.pdu.content),
         };
         Ok(policy.event(&proposal)?)
     }
@@ -292,7 +308,7 @@ impl Writer {
 
     /// Makes everything durable and visible. The answer is the position of the last event.
     pub async fn commit(self) -> Result<Position, StoreError> {
-        let Self { rooms, room, mut head, view, mut batch, added, placed, effects, new } = self;
+        let Self { rooms, room, mut head, view, mut batch, added, placed, effects, new, .. } = self;
         rooms.bring_push_rules(&room, &view, effects.newcomers()).await?;
         let view = Arc::new(view);
         // Who sent it with a transaction has a local echo, and hears of it a moment later.

@@ -12,9 +12,9 @@ use ruma::api::{
     error::ErrorCode,
 };
 
-use super::actor::actor;
+use super::actor::{actor, caller};
 use crate::{
-    http::{ApiError, Reply, Ruma, services::Services},
+    http::{ApiError, OptionalAuth, Reply, Ruma, services::Services},
     rooms::RoomsError,
 };
 
@@ -41,9 +41,11 @@ pub async fn create_alias(
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3directoryroomroomalias)
 pub async fn get_alias(
     State(services): State<Arc<Services>>,
+    OptionalAuth(session): OptionalAuth,
     request: Ruma<get_alias_v3::v3::Request>,
 ) -> Result<Reply<get_alias_v3::v3::Response>, ApiError> {
-    let room = services.rooms.resolve_alias(&request.body.room_alias).await?.ok_or(RoomsError::NoAlias)?;
+    let viewer = caller(session.as_deref());
+    let room = services.rooms.resolve_alias(viewer, &request.body.room_alias).await?.ok_or(RoomsError::NoAlias)?;
     let servers = vec![services.config.server.name.clone()];
     Ok(Reply(get_alias_v3::v3::Response::new(room.id.clone(), servers)))
 }

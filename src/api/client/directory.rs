@@ -16,9 +16,9 @@ use ruma::{
 };
 use serde_json::{Value, json};
 
-use super::actor::actor;
+use super::actor::{actor, caller};
 use crate::{
-    http::{ApiError, JsonBytes, Reply, Ruma, services::Services},
+    http::{ApiError, JsonBytes, OptionalAuth, Reply, Ruma, services::Services},
     rooms::{DirectoryPage, DirectoryQuery, RoomsError},
 };
 
@@ -27,12 +27,13 @@ use crate::{
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3publicrooms)
 pub async fn get_public_rooms(
     State(services): State<Arc<Services>>,
+    OptionalAuth(session): OptionalAuth,
     request: Ruma<get_public_rooms_v3::v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
     let get_public_rooms_v3::v3::Request { limit, since, server, .. } = request.body;
     check_server(&services, server.as_deref())?;
     let query = DirectoryQuery { limit: limit.map(rows), since, ..DirectoryQuery::default() };
-    let page = services.rooms.public_rooms(&query).await?;
+    let page = services.rooms.public_rooms(caller(session.as_deref()), &query).await?;
     listing(&page)
 }
 
@@ -54,7 +55,7 @@ pub async fn get_public_rooms_filtered(
     let page = match room_network {
         // No room here belongs to a network of third parties.
         RoomNetwork::ThirdParty(_) => DirectoryPage::default(),
-        _ => services.rooms.public_rooms(&query).await?,
+        _ => services.rooms.public_rooms(caller(Some(&request.session)), &query).await?,
     };
     listing(&page)
 }
@@ -80,9 +81,11 @@ fn listing(page: &DirectoryPage) -> Result<JsonBytes, ApiError> {
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3directorylistroomroomid)
 pub async fn get_room_visibility(
     State(services): State<Arc<Services>>,
+    OptionalAuth(session): OptionalAuth,
     request: Ruma<get_room_visibility_v3::v3::Request>,
 ) -> Result<Reply<get_room_visibility_v3::v3::Response>, ApiError> {
-    let published = services.rooms.is_published(&request.body.room_id).await?.ok_or(RoomsError::NoRoom)?;
+    let viewer = caller(session.as_deref());
+    let published = services.rooms.is_published(viewer, &request.body.room_id).await?.ok_or(RoomsError::NoRoom)?;
     let visibility = if published { Visibility::Public } else { Visibility::Private };
     Ok(Reply(get_room_visibility_v3::v3::Response::new(visibility)))
 }

@@ -55,10 +55,14 @@ pub async fn get_keys(
     request: Ruma<get_keys_v3::Request>,
 ) -> Result<Reply<get_keys_v3::Response>, ApiError> {
     let session = request.session;
-    let queried = services.users.keys.query(session.user, &session.user_id, request.body.device_keys).await?;
+    let mut wanted = request.body.device_keys;
+    let unknown = services.rooms.take_unknown((session.user, &session.user_id), &mut wanted).await?;
+    let queried = services.users.keys.query(session.user, &session.user_id, wanted).await?;
     let mut response = get_keys_v3::Response::new();
     response.failures = unreachable(queried.remote);
     response.device_keys = queried.device_keys;
+    // Every user of this server who was asked for is in the answer, whether or not they exist.
+    response.device_keys.extend(unknown.into_keys().map(|user_id| (user_id, BTreeMap::new())));
     response.master_keys = queried.master_keys;
     response.self_signing_keys = queried.self_signing_keys;
     response.user_signing_keys = queried.user_signing_keys;
@@ -72,7 +76,9 @@ pub async fn claim_keys(
     State(services): State<Arc<Services>>,
     request: Ruma<claim_keys_v3::Request>,
 ) -> Result<Reply<claim_keys_v3::Response>, ApiError> {
-    let claimed = services.users.keys.claim(request.body.one_time_keys).await?;
+    let (session, mut wanted) = (request.session, request.body.one_time_keys);
+    services.rooms.take_unknown((session.user, &session.user_id), &mut wanted).await?;
+    let claimed = services.users.keys.claim(wanted).await?;
     let mut response = claim_keys_v3::Response::new(claimed.one_time_keys);
     response.failures = unreachable(claimed.remote);
     Ok(Reply(response))
@@ -121,17 +127,22 @@ pub async fn upload_signatures(
     request: Ruma<upload_signatures_v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
     // ruma's type hides the keys of what it could not read.
-    let signed: BTreeMap<OwnedUserId, BTreeMap<String, Box<RawValue>>> = request.raw()?;
+    let mut signed: BTreeMap<OwnedUserId, BTreeMap<String, Box<RawValue>>> = request.raw()?;
+    let session = &request.session;
+    let unknown = services.rooms.take_unknown((session.user, &session.user_id), &mut signed).await?;
     let signed = signed.into_iter().flat_map(|(user_id, keys)| {
         keys.into_iter().map(move |(key_id, object)| (user_id.clone(), key_id, object.get().to_owned()))
     });
-    let session = &request.session;
     let keys = &services.users.keys;
     let failures = keys.upload_signatures(session.user, &session.user_id, signed.collect()).await?;
-    let failures: BTreeMap<_, BTreeMap<_, _>> = failures
+    let mut failures: BTreeMap<_, BTreeMap<_, _>> = failures
         .into_iter()
         .map(|(user_id, keys)| (user_id, keys.into_iter().map(|(key_id, why)| (key_id, failure(why))).collect()))
         .collect();
+    for (user_id, keys) in unknown {
+        let missing = |key_id| (key_id, failure(SignatureFailure::NotFound));
+        failures.insert(user_id, keys.into_keys().map(missing).collect());
+    }
     JsonBytes::of(&json!({ "failures": failures }))
 }
 

@@ -17,10 +17,11 @@ use ruma::{
 };
 use serde_json::{Map, Value};
 
-use super::actor::actor;
+use super::actor::{actor, caller};
 use crate::{
     http::{ApiError, Reply, Ruma, services::Services},
     rooms::{Join, MemberAction},
+    users::Session,
 };
 
 /// `POST /_matrix/client/v3/rooms/{roomId}/join`: joins a room.
@@ -42,7 +43,7 @@ pub async fn join_room_by_id_or_alias(
     State(services): State<Arc<Services>>,
     request: Ruma<join_room_by_id_or_alias_v3::v3::Request>,
 ) -> Result<Reply<join_room_by_id_or_alias_v3::v3::Response>, ApiError> {
-    let room_id = room_named(&services, request.body.room_id_or_alias.clone()).await?;
+    let room_id = room_named(&services, &request.session, request.body.room_id_or_alias.clone()).await?;
     let join = Join { extra: extra_keys(request.raw()?), reason: request.body.reason };
     services.rooms.join(&actor(&request.session), &room_id, join).await?;
     Ok(Reply(join_room_by_id_or_alias_v3::v3::Response::new(room_id)))
@@ -55,7 +56,7 @@ pub async fn knock_room(
     State(services): State<Arc<Services>>,
     request: Ruma<knock_room_v3::v3::Request>,
 ) -> Result<Reply<knock_room_v3::v3::Response>, ApiError> {
-    let room_id = room_named(&services, request.body.room_id_or_alias).await?;
+    let room_id = room_named(&services, &request.session, request.body.room_id_or_alias).await?;
     services.rooms.knock(&actor(&request.session), &room_id, request.body.reason).await?;
     Ok(Reply(knock_room_v3::v3::Response::new(room_id)))
 }
@@ -137,13 +138,13 @@ pub async fn forget_room(
 }
 
 /// The room that an id or an alias of this server means.
-async fn room_named(services: &Services, name: OwnedRoomOrAliasId) -> Result<OwnedRoomId, ApiError> {
+async fn room_named(services: &Services, session: &Session, name: OwnedRoomOrAliasId) -> Result<OwnedRoomId, ApiError> {
     if let Ok(id) = <&RoomId>::try_from(name.as_str()) {
         return Ok(id.to_owned());
     }
     let alias: &RoomAliasId =
         name.as_str().try_into().map_err(|_| ApiError::invalid_param("Neither room id nor alias"))?;
-    match services.rooms.resolve_alias(alias).await? {
+    match services.rooms.resolve_alias(caller(Some(session)), alias).await? {
         Some(room) => Ok(room.id.clone()),
         None => Err(ApiError::not_found("There is no such room alias")),
     }

@@ -15,11 +15,7 @@ pub async fn get_presence(
     request: Ruma<get_presence_v3::v3::Request>,
 ) -> Result<Reply<get_presence_v3::v3::Response>, ApiError> {
     let (session, user_id) = (&request.session, &request.body.user_id);
-    let Some(user) = services.store.user(user_id).await? else {
-        // The same answer as for people one shares no room with.
-        return Err(ApiError::forbidden("You are not allowed to see their presence"));
-    };
-    let status = services.presence.status((session.user, &session.user_id), (user, user_id)).await?;
+    let status = services.presence.status((session.user, &session.user_id), user_id).await?;
     let mut response = get_presence_v3::v3::Response::new(status.presence);
     response.status_msg = status.status_msg;
     response.currently_active = Some(status.currently_active);

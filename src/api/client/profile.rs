@@ -14,8 +14,12 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
+use super::actor::caller;
 use crate::{
-    http::{ApiError, Auth, JsonBody, JsonBytes, PathArgs, Reply, Ruma, Session, empty_json, services::Services},
+    http::{
+        ApiError, Auth, JsonBody, JsonBytes, OptionalAuth, PathArgs, Reply, Ruma, Session, empty_json,
+        services::Services,
+    },
     store::UserNo,
     users::{AVATAR_URL, DISPLAYNAME},
 };
@@ -25,10 +29,16 @@ use crate::{
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3profileuserid)
 pub async fn get_profile(
     State(services): State<Arc<Services>>,
+    OptionalAuth(session): OptionalAuth,
     request: Ruma<get_profile_v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
-    let user = account(&services, &request.body.user_id).await?;
-    JsonBytes::of(&services.users.profiles.get(user).await?.fields)
+    let user_id = &request.body.user_id;
+    let user = account(&services, session.as_deref(), user_id).await?;
+    let mut fields = services.users.profiles.get(user).await?.fields;
+    if !services.rooms.may_see_photo(caller(session.as_deref()), user_id) {
+        fields.remove(AVATAR_URL);
+    }
+    JsonBytes::of(&fields)
 }
 
 /// `GET /_matrix/client/v3/profile/{userId}/{keyName}`: one field of a profile.
@@ -36,11 +46,15 @@ pub async fn get_profile(
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3profileuseridkeyname)
 pub async fn get_profile_field(
     State(services): State<Arc<Services>>,
+    OptionalAuth(session): OptionalAuth,
     request: Ruma<get_profile_field_v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
-    let user = account(&services, &request.body.user_id).await?;
+    let user_id = &request.body.user_id;
+    let user = account(&services, session.as_deref(), user_id).await?;
     let key = request.body.field.as_str();
     let value = services.users.profiles.field(user, key).await?;
+    let shown = key != AVATAR_URL || services.rooms.may_see_photo(caller(session.as_deref()), user_id);
+    let value = value.filter(|_| shown);
     let value = value.ok_or_else(|| ApiError::not_found("This profile has no such field"))?;
     JsonBytes::of(&BTreeMap::from([(key, value)]))
 }
@@ -91,7 +105,9 @@ fn tell_rooms(services: &Services, session: &Session, key: &str) {
     }
 }
 
-async fn account(services: &Services, user_id: &UserId) -> Result<UserNo, ApiError> {
-    let found = services.users.accounts.get(user_id).await?;
+/// The account whose profile is asked for, if the caller may know of it.
+async fn account(services: &Services, session: Option<&Session>, user_id: &UserId) -> Result<UserNo, ApiError> {
+    let known = services.rooms.known_or_nobody(caller(session), user_id).await?;
+    let found = services.users.accounts.get(&known).await?;
     found.map(|(user, _)| user).ok_or_else(|| ApiError::not_found("This user has no profile here"))
 }

@@ -9,6 +9,7 @@ use ruma::{
 };
 use serde::Serialize;
 
+use super::actor::caller;
 use crate::{
     http::{ApiError, JsonBytes, Ruma, services::Services},
     rooms::summary::{HierarchyQuery, Summary},
@@ -25,20 +26,20 @@ pub async fn get_summary(
     State(services): State<Arc<Services>>,
     request: Ruma<get_summary_v1::v1::Request>,
 ) -> Result<JsonBytes, ApiError> {
-    let user = request.session.as_ref().map(|session| session.user);
+    let viewer = caller(request.session.as_deref());
     let name = &request.body.room_id_or_alias;
     let room = match (<&RoomId>::try_from(&**name), <&RoomAliasId>::try_from(&**name)) {
         (Ok(id), _) => services.rooms.by_id(id).await?,
-        (_, Ok(alias)) => services.rooms.resolve_alias(alias).await?,
+        (_, Ok(alias)) => services.rooms.resolve_alias(viewer, alias).await?,
         _ => None,
     };
     let hidden = || ApiError::not_found("There is no such room, or you may not know of it");
     let room = room.ok_or_else(hidden)?;
-    if !services.rooms.may_preview(&room, user).await? {
+    if !services.rooms.may_preview(&room, viewer).await? {
         return Err(hidden());
     }
     let mut summary = services.rooms.summary(&room).await?;
-    if let Some(user) = user {
+    if let Some((user, _)) = viewer {
         let record = services.rooms.membership(room.number, user).await?;
         summary.membership = Some(match record.map(|record| record.membership) {
             Some(Membership::Join) => "join",
@@ -81,8 +82,9 @@ pub async fn get_hierarchy(
         }
     };
     let limit = body.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let session = &request.session;
     let query = HierarchyQuery { skip, limit, max_depth, suggested_only: body.suggested_only };
-    let (rooms, more) = services.rooms.hierarchy(&body.room_id, request.session.user, query).await?;
+    let (rooms, more) = services.rooms.hierarchy(&body.room_id, (session.user, &session.user_id), query).await?;
     let next_batch = more.then(|| format!("h{}.{asked}", skip + rooms.len()));
     JsonBytes::of(&Hierarchy { rooms, next_batch })
 }

@@ -12,15 +12,17 @@ use crate::{
 
 /// `PUT /_matrix/client/v3/sendToDevice/{eventType}/{txnId}`: sends a message to devices.
 ///
-/// Receivers on other servers get nothing yet.
+/// Receivers on other servers get nothing yet, and those of whom the sender may not know no more than people who do not
+/// exist.
 ///
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3sendtodeviceeventtypetxnid)
 pub async fn send_event_to_device(
     State(services): State<Arc<Services>>,
     request: Ruma<send_event_to_device_v3::Request>,
 ) -> Result<Reply<send_event_to_device_v3::Response>, ApiError> {
-    let (session, body) = (request.session, request.body);
+    let (session, mut body) = (request.session, request.body);
     let event_type = body.event_type.to_string();
+    services.rooms.keep_reachable((session.user, &session.user_id), &event_type, &mut body.messages).await?;
     let sending = Sending {
         user: session.user,
         user_id: &session.user_id,

@@ -155,7 +155,7 @@ pub(in crate::rooms) fn topic_content(topic: &str) -> Result<Content, RoomsError
 }
 
 /// The keys of an object that a client sent.
-fn object(what: &str, raw: Option<&RawValue>) -> Result<Map<String, Value>, RoomsError> {
+pub(super) fn object(what: &str, raw: Option<&RawValue>) -> Result<Map<String, Value>, RoomsError> {
     let Some(raw) = raw else { return Ok(Map::new()) };
     serde_json::from_str(raw.get()).map_err(|_| RoomsError::BadJson(format!("`{what}` has to be an object")))
 }

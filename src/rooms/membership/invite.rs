@@ -3,7 +3,7 @@
 use ruma::{RoomId, UserId, events::room::member::MembershipState};
 
 use super::{
-    super::{Actor, MemberProfile, Rooms, RoomsError, policy::Verb},
+    super::{Actor, MemberProfile, Rooms, RoomsError, contact::verb_of, policy::Verb},
     MemberContent,
 };
 
@@ -20,7 +20,7 @@ impl Rooms {
         reason: Option<String>,
     ) -> Result<(), RoomsError> {
         let room = self.joined_room(room_id, actor.user).await?;
-        let profile = self.check_invitee(actor.user_id, target, Verb::Add).await?;
+        let profile = self.check_invitee(actor.user_id, target, verb_of(&room.view())).await?;
         let writer = self.writer(&room).await;
         let member = writer.member(target).await?;
         let membership = member.as_ref().and_then(|event| crate::event::content::membership(&event.pdu.content));
@@ -54,7 +54,13 @@ impl Rooms {
                 "people of other servers cannot be invited: this server does not federate".into(),
             ));
         }
-        self.parts.policy.decide(inviter, target, verb)?;
-        self.parts.profiles.member_profile(target).await?.ok_or(RoomsError::NoUser)
+        let denial = self.parts.policy.decide(inviter, target, verb).err();
+        // Who is hidden is looked for like somebody who does not exist, so that it takes as long.
+        let nobody = denial.as_ref().filter(|denial| denial.hidden).map(|_| self.nobody());
+        let profile = self.parts.profiles.member_profile(nobody.as_deref().unwrap_or(target)).await?;
+        match denial {
+            Some(denial) => Err(denial.into()),
+            None => profile.ok_or(RoomsError::NoUser),
+        }
     }
 }

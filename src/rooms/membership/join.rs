@@ -38,7 +38,7 @@ impl Rooms {
     /// # Errors
     /// [`RoomsError::NoRoom`], [`RoomsError::Forbidden`], [`RoomsError::GuestAccess`], [`RoomsError::Policy`].
     pub async fn join(&self, actor: &Actor<'_>, room_id: &RoomId, join: Join) -> Result<(), RoomsError> {
-        let room = self.by_id(room_id).await?.ok_or(RoomsError::NoRoom)?;
+        let room = self.known_room(actor, room_id).await?;
         self.join_event(actor, &room, join).await.map(drop)
     }
 
@@ -79,12 +79,21 @@ impl Rooms {
     /// # Errors
     /// [`RoomsError::NoRoom`], [`RoomsError::Forbidden`], [`RoomsError::Policy`].
     pub async fn knock(&self, actor: &Actor<'_>, room_id: &RoomId, reason: Option<String>) -> Result<(), RoomsError> {
-        let room = self.by_id(room_id).await?.ok_or(RoomsError::NoRoom)?;
+        let room = self.known_room(actor, room_id).await?;
         let profile = self.profile_of(actor.user_id).await?;
         let writer = self.writer(&room).await;
         let content = MemberContent::new(MembershipState::Knock).with_profile(profile).with_reason(reason);
         let new = content.event(actor.user_id, actor.user_id)?;
         self.append_and_commit(writer, new).await.map(drop)
+    }
+
+    /// A room of which a user may know.
+    ///
+    /// # Errors
+    /// [`RoomsError::NoRoom`] otherwise, whether or not there is one.
+    pub(super) async fn known_room(&self, actor: &Actor<'_>, room_id: &RoomId) -> Result<Arc<Room>, RoomsError> {
+        let room = self.by_id(room_id).await?.ok_or(RoomsError::NoRoom)?;
+        if self.knows_room(&room, actor).await? { Ok(room) } else { Err(RoomsError::NoRoom) }
     }
 
     /// Who vouches for a user that joins a restricted room: a member here with the power to invite, provided that the

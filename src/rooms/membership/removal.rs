@@ -25,8 +25,22 @@ impl Rooms {
     /// # Errors
     /// [`RoomsError::NoRoom`], [`RoomsError::Forbidden`], [`RoomsError::Policy`].
     pub async fn leave(&self, actor: &Actor<'_>, room_id: &RoomId, reason: Option<String>) -> Result<(), RoomsError> {
-        let room = self.by_id(room_id).await?.ok_or(RoomsError::NoRoom)?;
-        let writer = self.writer(&room).await;
+        self.leave_as(actor, room_id, reason, false).await
+    }
+
+    /// Leaves a room; `house` for accounts that are closed, which no rule keeps in a room.
+    async fn leave_as(
+        &self,
+        actor: &Actor<'_>,
+        room_id: &RoomId,
+        reason: Option<String>,
+        house: bool,
+    ) -> Result<(), RoomsError> {
+        let room = self.known_room(actor, room_id).await?;
+        let mut writer = self.writer(&room).await;
+        if house {
+            writer.for_the_house();
+        }
         let Some(member) = writer.member(actor.user_id).await? else {
             return Err(RoomsError::Forbidden("you are not in this room".into()));
         };
@@ -69,7 +83,7 @@ impl Rooms {
             if !matches!(one.record.membership, Membership::Join | Membership::Invite | Membership::Knock) {
                 continue;
             }
-            match self.leave(&actor, &one.room.id, None).await {
+            match self.leave_as(&actor, &one.room.id, None, true).await {
                 Ok(()) => {}
                 Err(RoomsError::Store(error)) => return Err(error),
                 Err(error) => tracing::warn!(%error, room = %one.room.id, "a closed account could not leave a room"),

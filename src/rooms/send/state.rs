@@ -9,7 +9,7 @@ use ruma::{
 use serde_json::{Map, Value};
 
 use super::{
-    super::{Join, NewEvent, Rooms, RoomsError, Writer, policy::Verb, writer},
+    super::{Join, NewEvent, Rooms, RoomsError, Writer, contact::verb_of, writer},
     Actor,
 };
 use crate::{
@@ -67,6 +67,9 @@ impl Rooms {
         let member = Member::read(content.raw());
         let own = target == actor.user_id;
         let room = self.by_id(room_id).await?.ok_or_else(not_in_room)?;
+        if !self.knows_room(&room, actor).await? {
+            return Err(not_in_room());
+        }
         if own && member.membership == Some(MembershipState::Join) && !Self::has_joined(&room, actor.user) {
             let extra: Map<String, Value> = serde_json::from_str(content.as_str()).unwrap_or_default();
             let reason = member.reason.map(String::from);
@@ -79,7 +82,7 @@ impl Rooms {
             return Err(RoomsError::Forbidden("invitations through third parties are not supported".into()));
         }
         if member.membership == Some(MembershipState::Invite) {
-            self.check_invitee(actor.user_id, target, Verb::Add).await?;
+            self.check_invitee(actor.user_id, target, verb_of(&room.view())).await?;
         }
         let mut new = NewEvent::state(actor.user_id, StateEventType::RoomMember, state_key, content);
         let writer = self.writer(&room).await;

@@ -1,0 +1,46 @@
+//! What rooms of families cannot be made to be.
+
+use ruma::events::{
+    TimelineEventType,
+    room::{guest_access::GuestAccess, history_visibility::HistoryVisibility},
+};
+
+use super::{
+    denial,
+    scene::{Scene, is_family_room},
+};
+use crate::{
+    event::content::{self, CanonicalAlias, JoinRules},
+    rooms::policy::Decision,
+};
+
+/// Decides about state in a room that is not the school's. Saying what is in force already is allowed.
+pub(super) fn check(scene: &Scene<'_>) -> Decision {
+    let proposal = scene.proposal;
+    if proposal.state_key.is_none() || fits(scene) || scene.changes_nothing() {
+        return Ok(());
+    }
+    if scene.is_family(proposal.sender) || is_family_room(&scene.people, proposal.view) {
+        return denial::family_state(&proposal.kind.to_string());
+    }
+    Ok(())
+}
+
+/// Whether a room of families may have this state.
+fn fits(scene: &Scene<'_>) -> bool {
+    let (proposal, content) = (scene.proposal, scene.proposal.content);
+    match proposal.kind {
+        TimelineEventType::RoomEncryption
+        | TimelineEventType::RoomServerAcl
+        | TimelineEventType::RoomThirdPartyInvite => false,
+        TimelineEventType::RoomJoinRules => {
+            matches!(JoinRules::read(content).rule.as_str(), "invite" | "private")
+        }
+        TimelineEventType::RoomHistoryVisibility => content::history_visibility(content) == HistoryVisibility::Joined,
+        TimelineEventType::RoomGuestAccess => content::guest_access(content) != GuestAccess::CanJoin,
+        TimelineEventType::RoomCanonicalAlias => CanonicalAlias::read(content).all().next().is_none(),
+        // Who made a room gives its first levels; afterwards they are for those who work here.
+        TimelineEventType::RoomPowerLevels => proposal.new || !scene.is_family(proposal.sender),
+        _ => true,
+    }
+}
