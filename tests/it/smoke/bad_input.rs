@@ -92,3 +92,39 @@ async fn web_clients_of_any_origin_may_read_every_answer() {
         assert!(headers.contains("authorization"), "{headers}");
     }
 }
+
+#[tokio::test]
+async fn what_costs_memory_for_each_of_its_parts_is_bounded() {
+    let server = Server::start().await;
+    let anna = server.register("anna").await;
+    let creators: Vec<_> = (0..1001).map(|n| format!("@u{n}:{}", anna.user_id.split_once(':').unwrap().1)).collect();
+    let room = json!({ "room_version": "12", "creation_content": { "additional_creators": creators } });
+    anna.post("/_matrix/client/v3/createRoom", room).await.refused(400, "M_INVALID_PARAM");
+
+    let types = vec!["m.room.message".to_owned(); 5000];
+    let search =
+        json!({ "search_categories": { "room_events": { "search_term": "a", "filter": { "types": types } } } });
+    anna.post("/_matrix/client/v3/search", search).await.refused(413, "M_TOO_LARGE");
+}
+
+#[tokio::test]
+async fn a_page_of_large_events_ends_early_and_says_where_to_go_on() {
+    let server = Server::start().await;
+    let anna = server.register("anna").await;
+    let room = anna.create_room(json!({})).await;
+    let large = "x".repeat(60_000);
+    for _ in 0..80 {
+        anna.send(&room, &large).await;
+    }
+    let (mut seen, mut pages, mut from) = (0, 0, String::new());
+    loop {
+        let page = anna.room(&room, &format!("messages?dir=b&limit=1000{from}")).await.ok();
+        let chunk = page["chunk"].as_array().unwrap();
+        seen += chunk.iter().filter(|event| event["type"] == "m.room.message").count();
+        pages += 1;
+        let Some(end) = page["end"].as_str() else { break };
+        from = format!("&from={end}");
+    }
+    assert_eq!(seen, 80);
+    assert!(pages > 1, "all of it in one answer");
+}

@@ -64,3 +64,64 @@ async fn an_invitation_shows_the_create_event_in_full() {
     assert_eq!(of("m.room.name")["content"]["name"], "7b");
     assert!(of("m.room.name")["event_id"].is_null() && of("m.room.member")["origin_server_ts"].is_null());
 }
+
+fn bodies(section: &Value) -> Vec<&str> {
+    section["timeline"]["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|event| event["content"]["body"].as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn who_was_banned_after_leaving_is_told_nothing_from_after_they_left() {
+    let server = Server::start().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = alice.create_room(json!({ "preset": "public_chat" })).await;
+    bob.join(&room).await.ok();
+    let since = token(&sync(&bob, &json!({}), "").await);
+    alice.send(&room, "for both").await;
+    bob.leave(&room).await.ok();
+    alice.send(&room, "about bob").await;
+    let ban = json!({ "user_id": bob.user_id });
+    alice.post(&format!("/_matrix/client/v3/rooms/{}/ban", escape(&room)), ban).await.ok();
+    let left = sync(&bob, &json!({}), &since).await["rooms"]["leave"][&room].take();
+    assert_eq!(bodies(&left), ["for both"], "{left}");
+}
+
+#[tokio::test]
+async fn state_that_a_timeline_filter_leaves_out_is_told_as_state() {
+    let server = Server::start().await;
+    let alice = server.register("alice").await;
+    let room = alice.create_room(json!({})).await;
+    let filter = json!({ "room": { "timeline": { "not_types": ["m.room.name"] } } });
+    let since = token(&sync(&alice, &filter, "").await);
+    alice.set_state(&room, "m.room.name", "", json!({ "name": "7b" })).await.ok();
+    alice.send(&room, "hello").await;
+    let joined = sync(&alice, &filter, &since).await["rooms"]["join"][&room].take();
+    assert_eq!(bodies(&joined), ["hello"]);
+    let state = joined["state"]["events"].as_array().unwrap();
+    assert!(state.iter().any(|event| event["content"]["name"] == "7b"), "{joined}");
+}
+
+#[tokio::test]
+async fn members_of_an_answer_that_was_lost_are_sent_again() {
+    let server = Server::start().await;
+    let (alice, bob) = (server.register("alice").await, server.register("bob").await);
+    let room = alice.create_room(json!({ "preset": "public_chat" })).await;
+    bob.join(&room).await.ok();
+    let lazy = json!({ "room": { "state": { "lazy_load_members": true }, "timeline": { "limit": 1 } } });
+    let of_alice = |answer: &Value| {
+        let state = answer["rooms"]["join"][&room]["state"]["events"].as_array().cloned().unwrap_or_default();
+        state.iter().any(|event| event["state_key"] == alice.user_id.as_str())
+    };
+    bob.send(&room, "first").await;
+    let since = token(&sync(&bob, &lazy, "").await);
+    alice.send(&room, "hello").await;
+    let lost = sync(&bob, &lazy, &since).await;
+    let again = sync(&bob, &lazy, &since).await;
+    assert!(of_alice(&lost) && of_alice(&again), "the device never said that it has the first of them");
+    alice.send(&room, "once more").await;
+    assert!(!of_alice(&sync(&bob, &lazy, &token(&again)).await), "it has her now");
+}
