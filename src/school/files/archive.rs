@@ -20,6 +20,9 @@ use super::{
 /// Bytes that are read to find and list the entries.
 const DIRECTORY_BYTES: u64 = 16 * 1024 * 1024;
 
+/// The names of tables, and their places in the archive.
+pub(super) type Tables = Vec<(String, usize)>;
+
 /// An open ZIP.
 pub(super) struct Archive {
     zip: ZipArchive<BufReader<Allowance<File>>>,
@@ -28,11 +31,7 @@ pub(super) struct Archive {
 
 impl Archive {
     /// Lists the tables of a ZIP, with their places in it. `None` when it is refused.
-    pub(super) fn open(
-        mut file: File,
-        limits: Limits,
-        problems: &mut Problems,
-    ) -> io::Result<Option<(Self, Vec<(String, usize)>)>> {
+    pub(super) fn open(mut file: File, limits: Limits, problems: &mut Problems) -> io::Result<Option<(Self, Tables)>> {
         let bytes = file.metadata()?.len();
         if bytes > limits.archive_bytes {
             let message = format!("the ZIP is larger than the {} bytes that are read", limits.archive_bytes);
@@ -67,7 +66,7 @@ impl Archive {
     }
 
     /// The tables, without their common folder.
-    fn tables(&mut self, problems: &mut Problems) -> io::Result<Vec<(String, usize)>> {
+    fn tables(&mut self, problems: &mut Problems) -> io::Result<Tables> {
         let mut found = Vec::new();
         for index in 0..self.zip.len() {
             let entry = self.zip.by_index_raw(index)?;

@@ -1,5 +1,7 @@
 //! What cells mean: ids, flags, dates, lists, states.
 
+use std::borrow::Cow;
+
 use chrono::NaiveDate;
 
 use super::{
@@ -52,9 +54,10 @@ impl Table<'_> {
         (!text.is_empty()).then(|| one_line(text))
     }
 
-    /// The parts of a list.
-    pub(super) fn list(&self, column: Column) -> impl Iterator<Item = &str> {
-        self.cell(column).split(',').map(str::trim).filter(|part| !part.is_empty())
+    /// The parts of a list, separated by commas; a part that holds one is quoted within the cell (`OneRoster` 1.2 CSV
+    /// binding, section 2.3).
+    pub(super) fn list(&self, column: Column) -> impl Iterator<Item = Cow<'_, str>> {
+        parts(self.cell(column)).filter(|part| !part.is_empty())
     }
 
     /// A yes or no.
@@ -101,6 +104,29 @@ impl Table<'_> {
         }
         period
     }
+}
+
+fn parts(cell: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let mut rest = (!cell.is_empty()).then_some(cell);
+    std::iter::from_fn(move || {
+        let text = rest?.trim_start();
+        if let Some(quoted) = text.strip_prefix('"') {
+            // The end is a quotation mark that is not doubled.
+            let mut marks = quoted.match_indices('"').map(|(at, _)| at);
+            while let Some(at) = marks.next() {
+                let after = quoted.get(at + 1..).unwrap_or_default();
+                if after.starts_with('"') {
+                    marks.next();
+                } else if after.trim_start().is_empty() || after.trim_start().starts_with(',') {
+                    rest = after.trim_start().strip_prefix(',');
+                    return Some(Cow::Owned(quoted.get(..at).unwrap_or_default().replace("\"\"", "\"")));
+                }
+            }
+        }
+        let (part, after) = text.split_once(',').map_or((text, None), |(part, after)| (part, Some(after)));
+        rest = after;
+        Some(Cow::Borrowed(part.trim()))
+    })
 }
 
 /// `true`, `TRUE`, `1`, `yes`…
@@ -202,6 +228,15 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), date, "{text}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_list_may_hold_a_comma() {
+        let read = |cell| parts(cell).map(Cow::into_owned).collect::<Vec<_>>();
+        assert_eq!(read("a, b ,c"), ["a", "b", "c"]);
+        assert_eq!(read("\"a,b\", c,\"d \"\"e\"\"\""), ["a,b", "c", "d \"e\""]);
+        assert_eq!(read("\"a"), ["\"a"]);
+        assert_eq!(read(""), [""; 0]);
     }
 
     #[test]

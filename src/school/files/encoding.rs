@@ -69,8 +69,7 @@ impl Check {
     fn of(head: &[u8]) -> Self {
         let zeros = |odd: usize| head.iter().take(256).skip(odd).step_by(2).filter(|byte| **byte == 0).count();
         let encoding = match Encoding::for_bom(head) {
-            Some((encoding, _)) if encoding != UTF_8 => Some(encoding),
-            Some(_) => None,
+            Some((encoding, _)) => Some(encoding).filter(|encoding| *encoding != UTF_8),
             // Latin letters in UTF-16 have a zero beside them; a text has none.
             None if zeros(1) > 8 && zeros(0) == 0 => Some(UTF_16LE),
             None if zeros(0) > 8 && zeros(1) == 0 => Some(UTF_16BE),
@@ -149,7 +148,7 @@ impl Check {
 }
 
 fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|byte| **byte == b'\n').count() as u64
+    bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum()
 }
 
 /// A file as UTF-8 without byte-order mark; every line, also the last, ends with a single line feed.
@@ -157,7 +156,7 @@ pub(super) struct Text<R> {
     inner: R,
     decoder: Decoder,
     raw: Vec<u8>,
-    text: Vec<u8>,
+    ready: Vec<u8>,
     at: usize,
     after_return: bool,
     last: u8,
@@ -168,7 +167,7 @@ impl<R: Read> Text<R> {
     pub(super) fn new(inner: R, encoding: &'static Encoding) -> Self {
         let decoder = encoding.new_decoder_with_bom_removal();
         let raw = vec![0; CHUNK_BYTES];
-        Self { inner, decoder, raw, text: Vec::new(), at: 0, after_return: false, last: b'\n', ended: false }
+        Self { inner, decoder, raw, ready: Vec::new(), at: 0, after_return: false, last: b'\n', ended: false }
     }
 
     fn refill(&mut self) -> io::Result<()> {
@@ -177,15 +176,15 @@ impl<R: Read> Text<R> {
         self.ended = read == 0;
         self.at = 0;
         // Three bytes for each are enough in every encoding here.
-        self.text.resize(self.decoder.max_utf8_buffer_length(read).unwrap_or(read * 4 + 16), 0);
-        let (result, _, written, _) = self.decoder.decode_to_utf8(source, &mut self.text, self.ended);
+        self.ready.resize(self.decoder.max_utf8_buffer_length(read).unwrap_or(read * 4 + 16), 0);
+        let (result, _, written, _) = self.decoder.decode_to_utf8(source, &mut self.ready, self.ended);
         if result == CoderResult::OutputFull {
             return Err(io::Error::other("the text grew more than text can"));
         }
-        self.text.truncate(written);
-        if self.after_return || self.text.contains(&b'\r') {
+        self.ready.truncate(written);
+        if self.after_return || self.ready.contains(&b'\r') {
             let mut after = self.after_return;
-            self.text.retain_mut(|byte| {
+            self.ready.retain_mut(|byte| {
                 let pair = after && *byte == b'\n';
                 after = *byte == b'\r';
                 if after {
@@ -195,9 +194,9 @@ impl<R: Read> Text<R> {
             });
             self.after_return = after;
         }
-        self.last = self.text.last().copied().unwrap_or(self.last);
+        self.last = self.ready.last().copied().unwrap_or(self.last);
         if self.ended && self.last != b'\n' {
-            self.text.push(b'\n');
+            self.ready.push(b'\n');
         }
         Ok(())
     }
@@ -205,13 +204,13 @@ impl<R: Read> Text<R> {
 
 impl<R: Read> Read for Text<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at >= self.text.len() {
+        while self.at >= self.ready.len() {
             if self.ended {
                 return Ok(0);
             }
             self.refill()?;
         }
-        let ready = self.text.get(self.at..).unwrap_or_default();
+        let ready = self.ready.get(self.at..).unwrap_or_default();
         let length = ready.len().min(buffer.len());
         if let (Some(to), Some(from)) = (buffer.get_mut(..length), ready.get(..length)) {
             to.copy_from_slice(from);

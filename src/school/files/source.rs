@@ -122,14 +122,18 @@ fn open_regular(path: &Path, follow: bool) -> io::Result<File> {
 type Listing = Vec<(String, At)>;
 
 fn list_folder(folder: &Path, limits: Limits, problems: &mut Problems) -> io::Result<Option<Listing>> {
-    let mut files = Vec::new();
-    for (number, entry) in fs::read_dir(folder)?.enumerate() {
-        if number >= limits.files {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        if entries.len() >= limits.files {
             let message = format!("the folder holds more than {} files", limits.files);
             problems.error("", Fault::new("too_many_files", message, "Put the roster into a folder of its own."));
             return Ok(None);
         }
-        let entry = entry?;
+        entries.push(entry?);
+    }
+    entries.sort_by_key(fs::DirEntry::file_name);
+    let mut files = Vec::new();
+    for entry in entries {
         let name = entry.file_name().to_string_lossy().into_owned();
         if !is_table(&name) {
             continue;
@@ -143,7 +147,6 @@ fn list_folder(folder: &Path, limits: Limits, problems: &mut Problems) -> io::Re
             problems.warn(&name, fault);
         }
     }
-    files.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Some(files))
 }
 

@@ -90,22 +90,29 @@ impl<'a> Table<'a> {
             rows: 0,
             told: RefCell::default(),
         };
-        if !table.read_record(problems) {
-            if problems.errors() == 0 || table.headers.is_empty() {
-                let fault = Fault::new("no_header", "the file is empty", "Its first line names the columns.");
-                table.report(problems, Severity::Error, None, fault);
+        let errors = problems.errors();
+        while table.read_record(problems) {
+            if !table.is_blank() {
+                table.name_columns(problems);
+                return Some(table);
             }
-            return None;
         }
-        table.headers = table.record.iter().map(|header| strip(header).to_owned()).collect();
-        for (index, header) in table.headers.iter().enumerate().filter(|(_, header)| !header.is_empty()) {
-            if table.by_name.insert(header.to_lowercase(), index).is_some() {
+        if problems.errors() == errors {
+            let fault = Fault::new("no_header", "the file is empty", "Its first line names the columns.");
+            table.report(problems, Severity::Error, None, fault);
+        }
+        None
+    }
+
+    fn name_columns(&mut self, problems: &mut Problems) {
+        self.headers = self.record.iter().map(|header| strip(header).to_owned()).collect();
+        for (index, header) in self.headers.iter().enumerate().filter(|(_, header)| !header.is_empty()) {
+            if self.by_name.insert(header.to_lowercase(), index).is_some() {
                 let fault =
                     Fault::new("duplicate_column", format!("there are two columns {header}"), "Leave one of them out.");
-                table.error(problems, Column(Some(index)), fault);
+                self.error(problems, Column(Some(index)), fault);
             }
         }
-        Some(table)
     }
 
     /// The column of the first of these lower-case names that the file has.
@@ -134,7 +141,7 @@ impl<'a> Table<'a> {
             |nearest| format!("Add it to the first line; the nearest there is \"{}\".", cut(nearest)),
         );
         let fault = Fault::new("missing_column", format!("the column {name} is missing"), hint);
-        problems.push(fault.at(Severity::Error, &self.file, Some(1 + self.skipped), Some(name)));
+        problems.push(fault.at(Severity::Error, &self.file, Some(self.line), Some(name)));
         None
     }
 
@@ -162,7 +169,7 @@ impl<'a> Table<'a> {
     /// Goes to the next row that can be read. Rows that cannot be are among the problems.
     pub(super) fn next(&mut self, problems: &mut Problems) -> bool {
         while self.read_record(problems) {
-            if self.record.iter().all(|cell| strip(cell).is_empty()) {
+            if self.is_blank() {
                 continue;
             }
             self.rows += 1;
@@ -181,6 +188,10 @@ impl<'a> Table<'a> {
             }
         }
         false
+    }
+
+    fn is_blank(&self) -> bool {
+        self.record.iter().all(|cell| strip(cell).is_empty())
     }
 
     fn is_sound(&self, problems: &mut Problems) -> bool {

@@ -86,9 +86,8 @@ fn role_of(word: &str) -> As {
         "teacher" | "professor" | "faculty" | "adjunct" | "instructor" | "lecturer" | "substitute" => {
             As::Is(EnrollmentRole::Teacher)
         }
-        "aide" | "proctor" | "administrator" | "teacherassistant" | "assistant" | "teachingassistant" => {
-            As::Is(EnrollmentRole::Aide)
-        }
+        "aide" | "proctor" | "administrator" | "teacherassistant" | "assistant" | "teachingassistant" | "staff"
+        | "counselor" => As::Is(EnrollmentRole::Aide),
         "parent" | "guardian" | "relative" => As::Never,
         _ => As::Unknown,
     }

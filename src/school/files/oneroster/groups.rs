@@ -12,14 +12,14 @@ pub(super) fn groups(source: &mut Source, reading: &mut Reading<'_>, mode: Mode)
     let file = ("metadata.homeroom.groups.csv", mode);
     let Some(mut rows) = Rows::open(source, reading, file, ObjectKind::Group, true) else { return };
     let title = rows.table.column(&["title"]);
-    let org = rows.table.column(&["orgsourcedid"]);
+    let org = rows.table.column(&["orgsourcedid", "orgsourceid"]);
     let members = rows.table.list_column(&["membersourceids", "membersourcedids"]);
     while let Some(id) = rows.next(reading) {
         let table = &rows.table;
         let mut people = Vec::new();
         for member in table.list(members) {
-            if rows.may_refer(reading, members, ObjectKind::Person, member) {
-                people.push(member.to_owned());
+            if rows.may_refer(reading, members, ObjectKind::Person, &member) {
+                people.push(member.into_owned());
             }
         }
         let group = Group {

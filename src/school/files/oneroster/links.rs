@@ -39,7 +39,7 @@ impl Family {
 
     /// Takes note of a row.
     pub(super) fn note(&mut self, id: &str, table: &Table<'_>, agents: Column, links: Column, problems: &mut Problems) {
-        self.agents.extend(table.list(agents).map(|agent| (id.to_owned(), agent.to_owned(), table.line())));
+        self.agents.extend(table.list(agents).map(|agent| (id.to_owned(), agent.into_owned(), table.line())));
         let cell = table.cell(links);
         if !cell.is_empty() {
             let mut exact = Vec::new();
@@ -69,6 +69,9 @@ impl Family {
                 let message = message.replace("{}", cut(other));
                 warn_line(problems, &self.file, *line, "agentSourcedIds", Fault::new(code, message, hint));
             };
+            if self.told.contains_key(user) || self.told.contains_key(other) {
+                continue;
+            }
             match reading.target(ObjectKind::Person, other) {
                 Target::There => {}
                 Target::Removed => continue,
@@ -92,9 +95,6 @@ impl Family {
                 continue;
             };
             named.insert((student, adult));
-            if self.told.contains_key(student) {
-                continue;
-            }
             let relation = relations.relation(adult);
             if relation == Relation::Other && !links.contains_key(&format!("{student}/{adult}")) {
                 warn(

@@ -105,7 +105,7 @@ impl Manifest {
         }
         let bulk = modes.values().all(|mode| *mode != Mode::Delta);
         for name in ["orgs.csv", "users.csv"] {
-            if bulk && !source.has(name) && told.get(name).is_none() {
+            if bulk && !source.has(name) && !told.contains_key(name) {
                 let fault = Fault::new("missing_file", format!("there is no {name}"), "Add it to the export.");
                 reading.problems.error(name, fault);
             }

@@ -1,7 +1,7 @@
 //! People: what is needed of `users.csv`, and the year of birth. Passwords and everything else of `demographics.csv` are
 //! never looked at.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     super::{
@@ -127,7 +127,7 @@ fn person(table: &Table<'_>, columns: &Columns, reading: &mut Reading<'_>) -> Op
         email: table.text(columns.email),
         master_id: table.text(columns.master),
         enabled: table.flag(columns.enabled, true, problems),
-        grade: table.list(columns.grades).next().map(str::to_owned),
+        grade: table.list(columns.grades).next().map(Cow::into_owned),
         birth_year,
     })
 }
@@ -135,7 +135,7 @@ fn person(table: &Table<'_>, columns: &Columns, reading: &mut Reading<'_>) -> Op
 /// The roles of a row of `users.csv`: each role in each org.
 fn user_roles(rows: &Rows<'_>, roles: &RoleColumns, orgs: Column, user: &str, reading: &mut Reading<'_>) {
     let table = &rows.table;
-    let mut wanted: Vec<String> = table.list(orgs).map(str::to_owned).collect();
+    let mut wanted: Vec<String> = table.list(orgs).map(Cow::into_owned).collect();
     if wanted.is_empty() {
         let mut schools = reading.bundle.roster.orgs.iter().filter(|(_, org)| org.kind == OrgType::School);
         if let (Some((only, _)), None) = (schools.next(), schools.next()) {
@@ -155,7 +155,7 @@ fn user_roles(rows: &Rows<'_>, roles: &RoleColumns, orgs: Column, user: &str, re
             return;
         }
     }
-    let words: Vec<String> = table.list(roles.role).map(str::to_owned).collect();
+    let words: Vec<String> = table.list(roles.role).map(Cow::into_owned).collect();
     if words.is_empty() {
         table.error(
             &mut reading.problems,

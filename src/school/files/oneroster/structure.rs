@@ -1,5 +1,7 @@
 //! Organisations, sessions, courses and classes.
 
+use std::borrow::Cow;
+
 use super::{
     super::{problems::Fault, read::Reading, source::Source, table::cut},
     manifest::Mode,
@@ -124,8 +126,8 @@ pub(super) fn classes(source: &mut Source, reading: &mut Reading<'_>, mode: Mode
         };
         let mut sessions = Vec::new();
         for term in table.list(terms) {
-            if rows.may_refer(reading, terms, ObjectKind::Session, term) {
-                sessions.push(term.to_owned());
+            if rows.may_refer(reading, terms, ObjectKind::Session, &term) {
+                sessions.push(term.into_owned());
             }
         }
         let class = Class {
@@ -134,7 +136,7 @@ pub(super) fn classes(source: &mut Source, reading: &mut Reading<'_>, mode: Mode
             org: school,
             course: table.text(course).filter(|id| rows.may_refer(reading, course, ObjectKind::Course, id)),
             homeroom,
-            grades: table.list(grades).map(str::to_owned).collect(),
+            grades: table.list(grades).map(Cow::into_owned).collect(),
             sessions,
         };
         reading.bundle.roster.classes.insert(id, class);

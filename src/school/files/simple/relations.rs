@@ -71,7 +71,7 @@ fn link(student: &Row, adult: &Row, reading: &mut Reading<'_>) {
 struct Names<'a> {
     rows: &'a [Row],
     ids: HashMap<&'a str, usize>,
-    names: HashMap<String, Vec<usize>>,
+    places: HashMap<String, Vec<usize>>,
 }
 
 impl<'a> Names<'a> {
@@ -86,7 +86,7 @@ impl<'a> Names<'a> {
             names.entry(forth).or_default().push(place);
         }
         let ids = rows.iter().enumerate().map(|(place, row)| (row.id.as_str(), place)).collect();
-        Self { rows, ids, names }
+        Self { rows, ids, places: names }
     }
 
     /// Everybody a cell names. Who cannot be found, or is one of several, is among the problems.
@@ -147,7 +147,7 @@ impl<'a> Names<'a> {
                 self.rows.get(*place).is_some_and(|row| row.classes.iter().any(|class| class.key == *key))
             })
         };
-        let named = self.names.get(&fold(name)).into_iter().flatten();
+        let named = self.places.get(&fold(name)).into_iter().flatten();
         named.copied().filter(|place| fits(place) && in_class(place)).collect()
     }
 }
