@@ -20,7 +20,7 @@ use crate::{
     rooms::{CreateRoom, InitialState, Preset},
 };
 
-/// `POST /_matrix/client/v3/createRoom`: makes a room.
+/// `POST /_matrix/client/v3/createRoom`: makes a room, or the one that the school's rules put in its place.
 ///
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3createroom)
 pub async fn create_room(
@@ -28,7 +28,7 @@ pub async fn create_room(
     request: Ruma<Request>,
 ) -> Result<Reply<Response>, ApiError> {
     let wanted = wanted(&services, request.body)?;
-    let room_id = services.rooms.create_room(&actor(&request.session), wanted).await?;
+    let room_id = services.school.chats.create_room(&actor(&request.session), wanted).await?;
     Ok(Reply(Response::new(room_id)))
 }
 

@@ -111,7 +111,8 @@ impl Desk {
         for user in joined.iter().filter(|user| !is_wanted(user)) {
             edit.remove(*user).await?;
         }
-        self.tell_of_freezing(&mut edit, before.is_some_and(|link| link.frozen), wanted).await?;
+        let was_frozen = before.is_some_and(|link| link.frozen && !link.archived);
+        self.tell_of_freezing(&mut edit, (was_frozen, held), wanted).await?;
         let missing: Vec<UserNo> =
             wanted.members.iter().map(|(user, _)| *user).filter(|user| joined.binary_search(user).is_err()).collect();
         let mut changed = edit.has_changed();
@@ -180,17 +181,25 @@ impl Desk {
         Ok(())
     }
 
-    async fn tell_of_freezing(&self, edit: &mut Edit<'_>, before: bool, wanted: &Wanted) -> Result<(), SchoolError> {
+    async fn tell_of_freezing(
+        &self,
+        edit: &mut Edit<'_>,
+        (before, held): (bool, bool),
+        wanted: &Wanted,
+    ) -> Result<(), SchoolError> {
         let number = edit.number();
         if wanted.frozen && !before {
             edit.say("Nobody of the school is in this room at the moment, so nobody can write in it.").await?;
         }
-        if wanted.frozen && !self.tasks.is_open(WITHOUT_ADULT, number) {
+        // One task a class: its families' rooms wait for the same.
+        if wanted.kind == RoomKind::Class && wanted.frozen && !self.tasks.is_open(WITHOUT_ADULT, number) {
             let text = format!("{} has no adult of the school: nobody can write in it until it has one.", wanted.name);
             self.tasks.stage(edit.batch(), (WITHOUT_ADULT, number), None, text);
         }
-        if !wanted.frozen && self.tasks.is_open(WITHOUT_ADULT, number) {
+        if !wanted.frozen && before && !held {
             edit.say("This room can be written in again.").await?;
+        }
+        if !wanted.frozen && self.tasks.is_open(WITHOUT_ADULT, number) {
             self.tasks.stage_done(edit.batch(), WITHOUT_ADULT, number);
         }
         Ok(())

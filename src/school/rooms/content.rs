@@ -36,6 +36,15 @@ impl Mode {
             Self::Closed => NOBODY,
         }
     }
+
+    /// The mode of a power.
+    pub(super) fn of_power(power: i64) -> Self {
+        match power {
+            ..=0 => Self::Open,
+            1..=super::wanted::ADULT_POWER => Self::OneWay,
+            _ => Self::Closed,
+        }
+    }
 }
 
 /// The content of `m.room.create`.
@@ -56,7 +65,7 @@ pub(super) fn create(kind: RoomKind, family: bool) -> Value {
 pub(super) fn power_levels(
     service: &UserId,
     users: impl Iterator<Item = (String, i64)>,
-    mode: Mode,
+    (mode, kind): (Mode, RoomKind),
     staff_only: bool,
     rules: &RoomVersionRules,
 ) -> Value {
@@ -72,6 +81,8 @@ pub(super) fn power_levels(
         "events": {
             "m.room.encryption": if staff_only { adults } else { NOBODY },
             "m.room.pinned_events": adults,
+            // Teachers close a class's room and open it; the policy holds them to that.
+            "m.room.power_levels": if kind == RoomKind::Class { adults } else { NOBODY },
             "m.room.tombstone": TOMBSTONE,
             "m.room.topic": adults,
         },

@@ -119,9 +119,10 @@ impl<'a> Edit<'a> {
         powers: &[(UserNo, i64)],
         (mode, usual): (Option<Mode>, Mode),
     ) -> Result<(), SchoolError> {
-        let said = self.get(&ROOM_STATE.into(), "").await?;
-        let before = said.and_then(|said| serde_json::from_value(said.get("mode")?.clone()).ok());
-        let mode = mode.or(before).unwrap_or(usual);
+        let mode = match mode {
+            Some(mode) => mode,
+            None => self.mode().await?.unwrap_or(usual),
+        };
         let mut named = Vec::new();
         for (user, power) in powers.iter().filter(|(_, power)| *power != 0) {
             named.push((self.desk.user_id(*user).await?.to_string(), *power));
@@ -129,10 +130,22 @@ impl<'a> Edit<'a> {
         let effective = if link.frozen || link.archived { Mode::Closed } else { mode };
         let staff_only = !super::wanted::is_family(link.kind);
         let rules = self.writer.room().rules.clone();
-        let levels = content::power_levels(self.service, named.into_iter(), effective, staff_only, &rules);
+        let levels = content::power_levels(self.service, named.into_iter(), (effective, link.kind), staff_only, &rules);
         self.set(StateEventType::RoomPowerLevels, "", levels).await?;
         let room_state = content::room_state(link.kind, mode, link.frozen, link.archived);
         self.set(ROOM_STATE.into(), "", room_state).await
+    }
+
+    /// Who may write, as it was chosen last: teachers may also choose by the power levels, with any client.
+    async fn mode(&self) -> Result<Option<Mode>, SchoolError> {
+        let Some(said) = self.get(&ROOM_STATE.into(), "").await? else { return Ok(None) };
+        let is = |key: &str| said.get(key).and_then(Value::as_bool).unwrap_or(false);
+        let named = said.get("mode").and_then(|mode| serde_json::from_value(mode.clone()).ok());
+        if is("frozen") || is("archived") {
+            return Ok(named);
+        }
+        let level = self.writer.view().power.required_for_message(&TimelineEventType::RoomMessage);
+        Ok(Some(Mode::of_power(level)))
     }
 
     /// The powers people have in the room.

@@ -158,11 +158,11 @@ async fn a_pass_without_changes_writes_nothing() {
 #[tokio::test]
 async fn a_restart_goes_on_where_it_was() {
     let small = start().await;
-    let before = names(small.client("tutor")).await;
+    let before = names(small.client("office")).await;
     let mut small = small.restart().await;
     small.reimport(|roster| small::enroll(roster, "8a", "stranger", EnrollmentRole::Student, false)).await;
     settled(&small).await;
-    assert_eq!(names(small.client("tutor")).await, before);
+    assert_eq!(names(small.client("office")).await, before);
     assert!(room_of(small.client("stranger"), "8a").await.is_some());
 }
 
@@ -222,7 +222,8 @@ async fn a_new_title_reaches_the_room() {
 #[tokio::test]
 async fn the_name_of_the_school_is_nobody_elses() {
     let small = start().await;
-    let body = json!({ "username": "school", "password": "long enough to be one", "auth": { "type": "m.login.dummy" } });
+    let body =
+        json!({ "username": "school", "password": "long enough to be one", "auth": { "type": "m.login.dummy" } });
     let anonymous = small.server.anonymous();
     anonymous.post("/_matrix/client/v3/register", body).await.refused(400, "M_USER_IN_USE");
 }
