@@ -58,12 +58,14 @@ fn stayers(old: &Roster, begin: NaiveDate) -> Roster {
     roster
 }
 
-/// Removes the roles of guardians who have no child at the school, and people who have no role.
+/// Removes links of pupils who are at no school, the roles of guardians who have no child at the school, and people who
+/// have no role.
 pub(super) fn drop_strangers(roster: &mut Roster) {
     let mut schools: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for role in roster.roles.values().filter(|role| role.role == SchoolRole::Student) {
         schools.entry(&role.person).or_default().push(&role.org);
     }
+    roster.links.retain(|_, link| schools.contains_key(link.student.as_str()));
     let mut guardians: BTreeSet<(String, String)> = BTreeSet::new();
     for Link { student, adult, .. } in roster.links.values() {
         let at = schools.get(student.as_str()).into_iter().flatten();

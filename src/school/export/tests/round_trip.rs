@@ -100,9 +100,9 @@ fn text() -> impl Strategy<Value = String> {
     "[=+@'\"|;%,.:a-zA-ZäöüßŁıİşéñœ漢😀-]{1,9}( [=+@'\"|;%,.a-zÅøč-]{1,6}){0,2}"
 }
 
-/// An id without a comma, which stands between the ids of a list.
+/// An id, also one with what separates the parts of a list, a row, a link.
 fn id() -> impl Strategy<Value = String> {
-    "[=+@'|;%./:{}a-zA-Z0-9äŁ_-]{1,12}"
+    "[=+@'\"|,;%./:{}a-zA-Z0-9äŁ_-]{1,12}"
 }
 
 /// Takes one choice after the other, and begins again at the end.
@@ -212,6 +212,10 @@ impl Choices {
                 _ => Some(self.one(&["parent", "principal", "aide", "student", "counselor", "staff"]).to_owned()),
             };
             let grant = RoleGrant { person: person.clone(), org: self.of(orgs), role, title, period: self.period() };
+            if let (SchoolRole::Student, Some(pupil)) = (role, roster.people.get_mut(person)) {
+                // The reader does not take addresses of pupils.
+                pupil.email = None;
+            }
             roster.roles.insert(self.id(), grant);
             let enrollment = Enrollment {
                 class: self.of(classes),
