@@ -38,9 +38,6 @@ impl<'a> Gone<'a> {
                 gone.$map = leaves.map(|(id, _)| id.as_str()).collect();
             };
         }
-        fn never<T>(_: &Gone<'_>, _: &T) -> bool {
-            false
-        }
         find!(orgs, Org, never);
         find!(sessions, Session, never);
         find!(courses, Course, never);
@@ -87,4 +84,9 @@ impl<'a> Gone<'a> {
     pub(super) fn mends(&self) -> bool {
         !(self.orgs.is_empty() && self.sessions.is_empty() && self.courses.is_empty() && self.people.is_empty())
     }
+}
+
+/// Of an object that can be without any other.
+fn never<T>(_: &Gone<'_>, _: &T) -> bool {
+    false
 }
