@@ -23,6 +23,8 @@ mod ruling;
 mod scopes;
 mod settings;
 mod switches;
+#[cfg(test)]
+mod tests;
 
 pub(in crate::school) use self::decide::width;
 pub use self::{

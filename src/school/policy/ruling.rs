@@ -18,6 +18,19 @@ pub enum Outcome {
     Deny,
 }
 
+impl Outcome {
+    /// Its name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Supervised { .. } => "supervised",
+            Self::FamilyThread => "family",
+            Self::Knock => "knock",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// A decision, and the rule it follows from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ruling {

@@ -22,7 +22,7 @@ const ID_BYTES_MAX: usize = 255;
 pub struct Settings {
     /// What to begin from: a name of [`Preset`].
     pub preset: String,
-    /// Switches for the whole server. What stands here goes before the preset everywhere.
+    /// Switches for the whole server. What stands here goes before the preset, also where that has a level for a part.
     pub switches: BTreeMap<String, Level>,
     /// Switches for a part of it. The narrower part goes before the wider one; of parts that are equally wide, the
     /// narrower level counts.
@@ -146,8 +146,6 @@ impl Settings {
             scoped.scope.check(&format!("scoped[{index}].scope"), &mut problems);
             let levels = problems.levels(&format!("scoped[{index}].switches"), &scoped.switches);
             let Some(number) = compiled.scope(scoped.scope.clone()) else { continue };
-            // Said by name, so the preset has no say about this switch any more.
-            compiled.entries.retain(|entry| entry.named || !levels.iter().any(|(switch, _)| *switch == entry.switch));
             let width = scoped.scope.width();
             let entry = |(switch, level)| Entry { named: true, width, scope: number, switch, level };
             compiled.entries.extend(levels.into_iter().map(entry));
@@ -161,7 +159,7 @@ impl Settings {
             }
         }
         compiled.published = self.published.iter().map(|name| name.as_str().into()).collect();
-        compiled.entries.sort_by_key(|entry| entry.width);
+        compiled.entries.sort_by_key(|entry| (entry.named, entry.width));
         if problems.0.is_empty() { Ok(compiled) } else { Err(problems.0) }
     }
 }
@@ -228,7 +226,7 @@ pub struct Compiled {
     base: Levels,
     /// The parts of the school that have levels of their own: the bits of [`Scopes`].
     scopes: Vec<Scope>,
-    /// What they set, the widest part first.
+    /// What they set: the preset first, and of each the widest part first.
     entries: Vec<Entry>,
     published: Vec<Box<str>>,
 }
@@ -294,7 +292,7 @@ impl Compiled {
         if scopes.any == 0 {
             return levels;
         }
-        for group in self.entries.chunk_by(|one, other| one.width == other.width) {
+        for group in self.entries.chunk_by(|one, other| (one.named, one.width) == (other.named, other.width)) {
             let mut set: u32 = 0;
             for entry in group.iter().filter(|entry| scopes.all >> entry.scope & 1 == 1) {
                 let first = set >> entry.switch as u32 & 1 == 0;
