@@ -239,7 +239,7 @@ fn headers(source: &mut Source, name: &str) -> Option<Vec<String>> {
     Some(table.headers().iter().map(|header| header.to_lowercase()).collect())
 }
 
-/// A warning about a file that is told once, and is nobody's mistake in a row.
+/// A warning about a row that has been left behind already.
 pub(super) fn warn_line(problems: &mut Problems, file: &str, line: u64, column: &str, fault: Fault) {
     problems.push(fault.at(Severity::Warning, file, Some(line), Some(column)));
 }
