@@ -42,6 +42,7 @@ pub mod timestamp;
 pub mod to_device;
 pub mod typing;
 pub mod upgrade;
+pub mod user_directory;
 mod users_error;
 pub mod versions;
 pub mod well_known;

@@ -6,8 +6,11 @@ use chrono::{Datelike, NaiveDate};
 use hashbrown::HashTable;
 
 use super::{
-    super::roster::{
-        Class, Enrollment, EnrollmentRole, Link, Org, OrgType, Person, Relation, RoleGrant, SchoolRole, Session,
+    super::{
+        directory::NameIndex,
+        roster::{
+            Class, Enrollment, EnrollmentRole, Link, Org, OrgType, Person, Relation, RoleGrant, SchoolRole, Session,
+        },
     },
     groups::Groups,
     index::{
@@ -334,6 +337,7 @@ impl Builder {
             text: text.into(),
             orgs: self.orgs_with_parents(),
             classes: self.class_list.into(),
+            names: NameIndex::default(),
         };
         let mut by_localpart = std::mem::take(&mut made.by_localpart);
         for person in made.iter() {
@@ -341,6 +345,7 @@ impl Builder {
             by_localpart.insert_unique(hash(made.localpart(person)), person.0, hashed);
         }
         made.by_localpart = by_localpart;
+        made.names = NameIndex::new(&made);
         made
     }
 

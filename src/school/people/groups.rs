@@ -2,7 +2,7 @@
 
 /// Lists numbered from 0.
 #[derive(Debug, Default)]
-pub(super) struct Groups<T> {
+pub(in crate::school) struct Groups<T> {
     /// Where each list ends; it begins where the one before ends.
     ends: Box<[u32]>,
     items: Box<[T]>,
@@ -10,7 +10,7 @@ pub(super) struct Groups<T> {
 
 impl<T: Ord + Copy> Groups<T> {
     /// Groups pairs of list and item; each list is sorted and has no item twice.
-    pub(super) fn new(lists: usize, mut pairs: Vec<(u32, T)>) -> Self {
+    pub(in crate::school) fn new(lists: usize, mut pairs: Vec<(u32, T)>) -> Self {
         pairs.sort_unstable();
         pairs.dedup();
         let mut ends = vec![0; lists];
@@ -30,7 +30,7 @@ impl<T: Ord + Copy> Groups<T> {
 
 impl<T> Groups<T> {
     /// A list; empty when there is none of this number.
-    pub(super) fn of(&self, list: u32) -> &[T] {
+    pub(in crate::school) fn of(&self, list: u32) -> &[T] {
         let list = list as usize;
         let begin = list.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         let end = self.ends.get(list).copied().unwrap_or(begin);
@@ -38,7 +38,7 @@ impl<T> Groups<T> {
     }
 
     /// Bytes in memory.
-    pub(super) fn bytes(&self) -> usize {
+    pub(in crate::school) fn bytes(&self) -> usize {
         size_of_val(&*self.ends) + size_of_val(&*self.items)
     }
 }

@@ -5,7 +5,10 @@ use hashbrown::HashTable;
 use ruma::{OwnedUserId, ServerName, UserId};
 
 use super::{
-    super::roster::{EnrollmentRole, Relation, SchoolRole},
+    super::{
+        directory::NameIndex,
+        roster::{EnrollmentRole, Relation, SchoolRole},
+    },
     groups::Groups,
     standing::{Roles, Standing},
 };
@@ -15,9 +18,23 @@ use crate::store::UserNo;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonNo(pub(super) u32);
 
+impl PersonNo {
+    /// Its place in lists of everybody.
+    pub(in crate::school) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// A class of one [`People`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClassNo(pub(super) u32);
+
+impl ClassNo {
+    /// Its place in lists of all classes.
+    pub(in crate::school) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// An organisation of one [`People`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,6 +155,7 @@ pub struct People {
     pub(super) adults: Groups<Adult>,
     pub(super) children: Groups<Adult>,
     pub(super) person_orgs: Groups<OrgNo>,
+    pub(super) names: NameIndex,
 }
 
 /// A number with a role: three bits of the 32 are the role's.
@@ -254,6 +272,16 @@ impl People {
         }
     }
 
+    /// How the person wants to be called; empty if not otherwise than given and family name.
+    pub fn called(&self, person: PersonNo) -> &str {
+        self.text_of(person, 3)
+    }
+
+    /// The names of everybody, to be searched.
+    pub(in crate::school) fn names(&self) -> &NameIndex {
+        &self.names
+    }
+
     /// The roles in force.
     pub fn roles(&self, person: PersonNo) -> Roles {
         self.cell(person).map_or(Roles::NONE, |cell| cell.roles)
@@ -360,5 +388,6 @@ impl People {
             + self.adults.bytes()
             + self.children.bytes()
             + self.person_orgs.bytes()
+            + self.names.bytes()
     }
 }

@@ -21,6 +21,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::school) use self::groups::Groups;
 pub use self::{
     build::Builder,
     index::{Adult, ClassInfo, ClassNo, Member, OrgInfo, OrgNo, People, PersonNo},
