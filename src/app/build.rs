@@ -84,6 +84,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         ids: ids.clone(),
         users: users.clone(),
         rooms: rooms.clone(),
+        notifier: notifier.clone(),
         rules,
     })
     .await?;

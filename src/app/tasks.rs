@@ -26,6 +26,8 @@ pub(super) fn spawn(services: &Arc<Services>, socket: AdminSocket, tasks: &TaskT
     start.task(|services| services.rooms.clone().keep_transactions_swept());
     start.task(|services| async move { services.school.keep_day().await });
     start.task(|services| async move { services.school.rooms.keep().await });
+    start.task(|services| async move { services.school.rooms.send_on().await });
+    start.task(|services| async move { services.school.keep_accounts().await });
     start.task(|services| async move { services.school.imports.keep_working().await });
     start.task(leave_rooms_of_closed_accounts);
     start.task(|services| async move {

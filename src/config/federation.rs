@@ -52,6 +52,11 @@ impl Federation {
 pub struct ServerPattern(String);
 
 impl ServerPattern {
+    /// As it is written: also the form of server ACLs.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether `server` is meant.
     pub fn matches(&self, server: &ServerName) -> bool {
         let host = server.host().to_ascii_lowercase();

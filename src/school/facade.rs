@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{Rules, SchoolError, audit::Audit, decisions::Decisions, chats::Chats, directory::Directory, exchange::Exchange, imports::{Imports, ImportsParts, Refresh}, knocks::Knocks, people::People, rooms::{Desk, DeskParts, SchoolRooms}, slips::Slips, tasks::Tasks};
-use crate::{clock::Clock, config::Config, ids::Ids, rooms::Rooms, store::Store, users::Users};
+use crate::{clock::Clock, config::Config, ids::Ids, notify::Notifier, rooms::Rooms, store::Store, users::Users};
 
 /// How often the day is looked at.
 const DAY_CHECKED: Duration = Duration::from_mins(1);
@@ -22,6 +22,8 @@ pub struct SchoolParts {
     pub users: Users,
     /// Rooms.
     pub rooms: Rooms,
+    /// Tells the school of messages to be sent on.
+    pub notifier: Notifier,
     /// What decisions are made from; the rooms ask it too.
     pub rules: Arc<Rules>,
 }
@@ -52,6 +54,7 @@ pub struct School {
     /// Who is there, for whom.
     pub directory: Directory,
     clock: Clock,
+    users: Users,
     reading: Refresh,
 }
 
@@ -61,7 +64,7 @@ impl School {
     /// # Errors
     /// The store failed.
     pub async fn new(parts: SchoolParts) -> Result<Self, SchoolError> {
-        let SchoolParts { config, store, clock, ids, users, rooms, rules } = parts;
+        let SchoolParts { config, store, clock, ids, users, rooms, notifier, rules } = parts;
         let audit = Audit::load(store.clone(), clock.clone()).await?;
         let reading = Refresh::new(rules.clone(), store.clone());
         let tasks = Tasks::load(store.clone(), clock.clone(), audit.clone()).await?;
@@ -75,6 +78,7 @@ impl School {
             audit: audit.clone(),
             tasks: tasks.clone(),
             refresh: reading.clone(),
+            notifier,
         }));
         let imports = ImportsParts {
             store: store.clone(),
@@ -96,6 +100,7 @@ impl School {
         let exchange = Exchange::new(&config, ids.clone(), store.clone(), imports.clone(), audit.clone());
         exchange.clear().await;
         Ok(Self {
+            users: users.clone(),
             knocks,
             exchange,
             decisions,
@@ -123,6 +128,18 @@ impl School {
     /// The store failed.
     pub async fn refresh(&self) -> Result<(), SchoolError> {
         self.reading.now().await
+    }
+
+    /// Takes in accounts that an administrator has locked, unlocked or closed. Runs until it is dropped.
+    pub async fn keep_accounts(&self) {
+        let mut changed = self.users.accounts.changed();
+        while changed.changed().await.is_ok() {
+            if self.rules.people().is_loaded()
+                && let Err(error) = self.refresh().await
+            {
+                tracing::warn!(%error, "a change of accounts was not taken in");
+            }
+        }
     }
 
     /// Begins each new day with the people of that day, and ends roles that were given for a time. Runs until it is dropped.

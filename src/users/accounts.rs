@@ -1,6 +1,9 @@
 //! Accounts: looked up, listed, changed by administrators.
 
+use std::sync::Arc;
+
 use ruma::{OwnedServerName, OwnedUserId, ServerName, UserId};
+use tokio::sync::watch;
 
 use super::{
     UsersError,
@@ -23,11 +26,23 @@ pub struct Accounts {
     server: OwnedServerName,
     locks: Locks,
     tokens: Tokens,
+    /// Counts accounts that were locked, unlocked or closed.
+    barred: Arc<watch::Sender<u64>>,
 }
 
 impl Accounts {
     pub(super) fn new(store: Store, server: OwnedServerName, locks: Locks, tokens: Tokens) -> Self {
-        Self { store, server, locks, tokens }
+        Self { store, server, locks, tokens, barred: Arc::default() }
+    }
+
+    /// Tells of every account that was locked, unlocked or closed; the number only grows.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.barred.subscribe()
+    }
+
+    /// Says that one was.
+    pub(super) fn tell(&self) {
+        self.barred.send_modify(|count| *count += 1);
     }
 
     /// The name of this server.
@@ -106,6 +121,7 @@ impl Accounts {
         batch.delete(&ROSTER_LOCKS, &user);
         self.tokens.reread(&mut batch, user).await?;
         self.store.commit(batch).await?;
+        self.tell();
         Ok(())
     }
 

@@ -77,6 +77,7 @@ impl Users {
         let arrived = self.deactivations.arrived.clone();
         batch.on_publish(move |_| arrived.notify_one());
         self.store.commit(batch).await?;
+        self.accounts.tell();
         Ok(())
     }
 }

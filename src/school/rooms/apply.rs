@@ -51,10 +51,13 @@ pub(super) enum Done {
 }
 
 impl Goal<'_> {
-    fn digest(&self) -> [u8; 32] {
+    fn digest(&self, neighbours: &[&str]) -> [u8; 32] {
         let mut digest = Sha256::new();
         digest.update([RULES_VERSION]);
         digest.update(postcard::to_stdvec(self.wanted).unwrap_or_default());
+        if !self.wanted.is_family() {
+            digest.update(neighbours.join(" "));
+        }
         digest.update(self.parent.map_or("", RoomId::as_str));
         for child in self.children {
             digest.update([0]);
@@ -71,7 +74,7 @@ impl Goal<'_> {
 impl Desk {
     /// Makes a room what it ought to be, in one commit unless it is very large. Continues where a crash cut it.
     pub(super) async fn apply(&self, goal: &Goal<'_>) -> Result<(RoomNo, Done), SchoolError> {
-        let digest = goal.digest();
+        let digest = goal.digest(&self.neighbours());
         let Some(number) = goal.room else { return self.make(goal, digest).await };
         let archived = self.rules.rooms().get(number).is_some_and(|link| link.archived);
         if !goal.closely && !archived && self.was_applied(number) == Some(digest) {
@@ -81,6 +84,13 @@ impl Desk {
         let edit = Edit::of(self, &room).await?;
         let changed = self.bring_up_to(goal, edit, digest).await?;
         Ok((number, if changed { Done::Changed } else { Done::Nothing }))
+    }
+
+    /// The servers whose staff may be met, as patterns.
+    fn neighbours(&self) -> Vec<&str> {
+        let federation = &self.config.federation;
+        let named = federation.allow.iter().map(crate::config::ServerPattern::as_str);
+        named.filter(|_| federation.enabled).collect()
     }
 
     async fn make(&self, goal: &Goal<'_>, digest: [u8; 32]) -> Result<(RoomNo, Done), SchoolError> {
@@ -146,7 +156,7 @@ impl Desk {
             edit.begin_with(StateEventType::RoomTopic, content::topic(topic)).await?;
         }
         if matches!(wanted.kind, RoomKind::Staff | RoomKind::Department) {
-            let acl = content::server_acl(self.server(), &[]);
+            let acl = content::server_acl(self.server(), &self.neighbours());
             edit.set(StateEventType::RoomServerAcl, "", acl).await?;
         }
         self.move_below(goal, edit).await?;

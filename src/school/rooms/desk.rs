@@ -10,12 +10,21 @@ use ruma::{OwnedUserId, ServerName, UserId};
 use tokio::sync::OnceCell;
 
 use super::{
-    super::{Rules, SchoolError, audit::Audit, imports::Refresh, people::People, roster::OrgType, tasks::Tasks},
+    super::{
+        Rules, SchoolError,
+        audit::Audit,
+        imports::Refresh,
+        people::People,
+        policy::{Scopes, Switch},
+        roster::OrgType,
+        tasks::Tasks,
+    },
     RoomSettings,
 };
 use crate::{
     clock::Clock,
     config::Config,
+    notify::Notifier,
     rooms::{MemberProfile, Rooms},
     store::{RoomNo, Store, StoreError, UserNo, schema::school::ROOM_APPLIED},
     users::Users,
@@ -38,6 +47,7 @@ pub(in crate::school) struct Desk {
     pub(in crate::school) audit: Audit,
     pub(in crate::school) tasks: Tasks,
     pub(in crate::school) refresh: Refresh,
+    pub(in crate::school) notifier: Notifier,
     pub(super) applied: Mutex<Option<Applied>>,
     /// People who are gone, and whose rooms were left.
     pub(super) cleared: Mutex<HashSet<UserNo>>,
@@ -56,11 +66,12 @@ pub(in crate::school) struct DeskParts {
     pub(in crate::school) audit: Audit,
     pub(in crate::school) tasks: Tasks,
     pub(in crate::school) refresh: Refresh,
+    pub(in crate::school) notifier: Notifier,
 }
 
 impl Desk {
     pub(in crate::school) fn new(parts: DeskParts) -> Self {
-        let DeskParts { rules, rooms, users, store, clock, config, audit, tasks, refresh } = parts;
+        let DeskParts { rules, rooms, users, store, clock, config, audit, tasks, refresh, notifier } = parts;
         Self {
             rules,
             rooms,
@@ -71,6 +82,7 @@ impl Desk {
             audit,
             tasks,
             refresh,
+            notifier,
             applied: Mutex::default(),
             cleared: Mutex::default(),
             service: OnceCell::new(),
@@ -85,7 +97,9 @@ impl Desk {
 
     /// What the school has chosen about its rooms.
     pub(super) fn settings(&self) -> RoomSettings {
-        RoomSettings::default()
+        let policy = self.rules.in_force().policy_full();
+        let levels = policy.compiled.levels(Scopes::default());
+        RoomSettings { guardians_meet: levels.of(Switch::GuardiansSeeClassGuardians) > 0 }
     }
 
     /// The account through which the school acts: made when it is first wanted.

@@ -16,7 +16,7 @@ use super::{
     wanted::{Wanted, family_student, guardians, is_here, wanted},
 };
 use crate::store::{
-    RoomNo, UserNo,
+    Position, RoomNo, UserNo,
     schema::school::{RoomKind, RoomLink},
 };
 
@@ -73,13 +73,20 @@ type ObjectKey = (RoomKind, String);
 pub struct SchoolRooms {
     pub(super) desk: Arc<Desk>,
     progress: Arc<watch::Sender<Progress>>,
+    /// Up to where announcements were sent on.
+    pub(super) sent_on: Arc<watch::Sender<Position>>,
     /// One pass at a time.
     passing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl SchoolRooms {
     pub(in crate::school) fn new(desk: Arc<Desk>) -> Self {
-        Self { desk, progress: Arc::new(watch::Sender::default()), passing: Arc::default() }
+        Self {
+            desk,
+            progress: Arc::new(watch::Sender::default()),
+            sent_on: Arc::new(watch::Sender::new(Position(0))),
+            passing: Arc::default(),
+        }
     }
 
     /// Follows the people. Runs until it is dropped.

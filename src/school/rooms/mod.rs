@@ -7,11 +7,14 @@
 //! | `keeper` | [`SchoolRooms`]: makes the rooms what they ought to be, whenever the people change |
 //! | `apply` | one room of the roster made what it ought to be |
 //! | `watched` | supervised rooms and rooms of families: made on first use, and kept |
+//! | `announce` | announcements repeated to each family and homeroom on its own |
+//! | `rollover` | what a new school year will do to the rooms, and doing it |
 //! | `departures` | whoever has left the school leaves every room |
 //! | `desk`, `edit`, `content` | the account the school acts through; changing one room in one commit; what it says |
 //! | `admin` | lists, freezing, modes, supervisors |
 
 mod admin;
+mod announce;
 mod apply;
 mod book;
 mod content;
@@ -19,6 +22,7 @@ mod departures;
 mod desk;
 mod edit;
 mod keeper;
+mod rollover;
 mod wanted;
 mod watched;
 
@@ -28,8 +32,10 @@ pub(super) use self::{
 };
 pub use self::{
     admin::RoomLine,
+    announce::ANNOUNCEMENT,
     book::RoomBook,
     content::{Mode, ROOM_STATE},
     keeper::{Progress, SchoolRooms, Summary},
+    rollover::{Preview, PreviewLine},
     wanted::{RoomSettings, Wanted, wanted},
 };
