@@ -15,8 +15,8 @@ section! {
         /// announcements; "open-upper-school": from grade 10 on, pupils write to classmates and teachers as adults do.
         pub preset: SchoolPreset = SchoolPreset::Safe;
 
-        /// What differs from the preset, such as ["pupils_see_classmates=off", "teachers_write_pupils=direct"].
-        /// `homeroom school policy` lists the switches and their levels.
+        /// What differs from the preset: switches and their levels, such as `pupils_see_classmates=off` or
+        /// `teachers_write_pupils=direct`. `GET /_homeroom/v1/policy` lists them all.
         pub switches: Vec<SwitchSetting> = Vec::new();
     }
 }

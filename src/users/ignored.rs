@@ -30,7 +30,10 @@ struct IgnoredUserList {
 
 /// Every list of ignored users, in memory, for decisions that cannot wait for the disk. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct IgnoredLists(Arc<RwLock<HashMap<UserNo, Arc<BTreeSet<Box<str>>>>>>);
+pub struct IgnoredLists(Arc<RwLock<HashMap<UserNo, List>>>);
+
+/// User ids.
+type List = Arc<BTreeSet<Box<str>>>;
 
 impl IgnoredLists {
     /// Reads them, blocking.
@@ -56,7 +59,7 @@ impl IgnoredLists {
         self.0.read().contains_key(&user)
     }
 
-    fn list(&self, user: UserNo) -> Option<Arc<BTreeSet<Box<str>>>> {
+    fn list(&self, user: UserNo) -> Option<List> {
         self.0.read().get(&user).cloned()
     }
 

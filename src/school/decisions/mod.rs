@@ -18,6 +18,8 @@ mod preview;
 mod roles;
 mod service;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     in_force::{InForce, Policy, Version},

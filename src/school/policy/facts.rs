@@ -5,6 +5,7 @@ use crate::{rooms::policy::Verb, store::schema::school::OverrideEffect};
 
 /// Everything a decision about two people depends on, besides the settings.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a pair, each asked by itself")]
 pub struct Facts<'a> {
     /// Whether there are rules at all: a roster was imported.
     pub active: bool,
@@ -80,33 +81,31 @@ impl PairOverrides {
         }
     }
 
-    fn named(&self, verb: Verb) -> Option<OverrideEffect> {
+    fn named(self, verb: Verb) -> Option<OverrideEffect> {
         self.verbs.get(verb as usize).copied().flatten()
     }
 
     /// What they say of a verb. Whoever may do something to a person may know of them. Who may not write may neither
     /// ask for it nor call. Supervision is for writing: what it means for other verbs is left to the matrix.
-    pub fn effect(&self, verb: Verb) -> Option<OverrideEffect> {
+    pub fn effect(self, verb: Verb) -> Option<OverrideEffect> {
         if let Some(effect) = self.named(verb) {
             return Some(effect);
         }
         let writing_denied = self.named(Verb::Dm) == Some(OverrideEffect::Deny);
+        if matches!(verb, Verb::Call | Verb::Knock) && writing_denied {
+            return Some(OverrideEffect::Deny);
+        }
         match (verb, self.every) {
-            (Verb::Call | Verb::Knock, _) if writing_denied => Some(OverrideEffect::Deny),
-            (_, Some(OverrideEffect::Deny)) => {
-                // Everything is denied but what is allowed by name, and that needs to be seen.
-                let shown = verb == Verb::See && self.opens_something();
-                Some(if shown { OverrideEffect::Allow } else { OverrideEffect::Deny })
-            }
-            (_, Some(OverrideEffect::Allow)) => Some(OverrideEffect::Allow),
+            // What is allowed by name needs to be seen, also where everything else is denied.
+            (Verb::See, _) if self.opens_something() => Some(OverrideEffect::Allow),
             (Verb::See, Some(OverrideEffect::Supervised)) => Some(OverrideEffect::Allow),
             (Verb::Dm, Some(OverrideEffect::Supervised)) => Some(OverrideEffect::Supervised),
-            (Verb::See, None) if self.opens_something() => Some(OverrideEffect::Allow),
-            _ => None,
+            (_, Some(OverrideEffect::Supervised) | None) => None,
+            (_, every) => every,
         }
     }
 
-    fn opens_something(&self) -> bool {
+    fn opens_something(self) -> bool {
         self.verbs.iter().flatten().any(|effect| *effect != OverrideEffect::Deny)
     }
 }
