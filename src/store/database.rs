@@ -123,10 +123,7 @@ impl Store {
         pairs.iter().map(|(key, value)| decode_pair(table, key, value)).collect()
     }
 
-    /// All rows of a table, in pages, blocking. For start-up and `doctor`.
-    ///
-    /// # Errors
-    /// Whatever `each` returns, and unreadable rows.
+    /// All rows of a table, as by [`Self::walk_part_blocking`]. For start-up and `doctor`.
     pub fn walk_blocking<K: Key, V: Value>(
         &self,
         table: &Table<K, V>,
@@ -135,10 +132,7 @@ impl Store {
         self.walk_part_blocking(table, &(), each)
     }
 
-    /// The rows of a table whose key begins with `part`, in pages, blocking.
-    ///
-    /// # Errors
-    /// Whatever `each` returns, and unreadable rows.
+    /// Rows whose key begins with `part`, in pages, blocking. Fails as `each` does, and for unreadable rows.
     pub fn walk_part_blocking<K: Key, V: Value, P: Key>(
         &self,
         table: &Table<K, V>,

@@ -24,6 +24,8 @@ pub(super) struct Ahead {
 struct Known {
     /// People who get a role or an enrollment of somebody who works at the school.
     staff: HashSet<String>,
+    /// Of those, the ones with a master id, by that: another record of theirs may be the first one seen.
+    staff_masters: HashMap<String, Record>,
     /// The person of each master id, with their names.
     masters: HashMap<String, Record>,
     /// Who is removed by this import, by user name and by address; `None` where that is not one person.
@@ -61,9 +63,12 @@ impl Ahead {
         Ok(())
     }
 
-    /// Whether a person will work at the school.
-    pub(super) fn is_staff(&self, id: &str) -> bool {
-        self.known.as_ref().is_some_and(|known| known.staff.contains(id))
+    /// Whether a new person will work at the school, by this record or another of theirs.
+    pub(super) fn is_staff(&self, id: &str, person: &Person) -> bool {
+        self.known.as_ref().is_some_and(|known| {
+            let other = person.master_id.as_ref().and_then(|master| known.staff_masters.get(master));
+            known.staff.contains(id) || other.is_some_and(|other| other.may_be(person))
+        })
     }
 
     /// The id of an older record of a new person: one with the same master id, or one that this import removes with
@@ -94,6 +99,7 @@ impl Ahead {
 impl Known {
     fn read(store: &Store, number: u64, source: &str) -> Result<Self, StoreError> {
         let mut known = Self::default();
+        let mut new = HashMap::new();
         store.walk_part_blocking(&IMPORT_CHANGES, &number, |_, change| {
             match (&change.before, &change.after) {
                 (_, Some(Object::Role(role))) if !matches!(role.role, SchoolRole::Student | SchoolRole::Guardian) => {
@@ -101,6 +107,11 @@ impl Known {
                 }
                 (_, Some(Object::Enrollment(row))) if row.role != EnrollmentRole::Student => {
                     known.staff.insert(row.person.clone());
+                }
+                (None, Some(Object::Person(person))) => {
+                    if let Some(master) = &person.master_id {
+                        new.insert(change.id.clone(), (master.clone(), Record::new(&change.id, person)));
+                    }
                 }
                 (Some(Object::Person(person)), None) => {
                     let record = Record::new(&change.id, person);
@@ -113,6 +124,7 @@ impl Known {
             }
             Ok(())
         })?;
+        known.staff_masters = known.staff.iter().filter_map(|id| new.remove(id)).collect();
         store.walk_part_blocking(&PEOPLE, &source.to_owned(), |(_, id), person| {
             if let Some(master) = &person.master_id {
                 known.masters.entry(master.clone()).or_insert_with(|| Record::new(&id, &person));

@@ -187,7 +187,7 @@ impl Imports {
         taken: &mut BTreeSet<String>,
     ) -> Result<String, SchoolError> {
         let parts = &self.inner.parts;
-        let base = readable(&person.given, &person.family).filter(|_| ahead.is_staff(id));
+        let base = readable(&person.given, &person.family).filter(|_| ahead.is_staff(id, person));
         loop {
             let suffix = base.as_ref().map(|base| ahead.next_suffix(base)).filter(|suffix| *suffix <= SUFFIX_MAX);
             let name = match (&base, suffix) {

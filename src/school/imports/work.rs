@@ -75,8 +75,10 @@ impl Imports {
             import = self.step(number, import, &mut ahead).await?;
         }
         drop(ahead);
-        // Decisions follow before the import is said to be in force.
-        self.inner.parts.refresh.now().await?;
+        if total > 0 {
+            // Decisions follow before the import is said to be in force.
+            self.inner.parts.refresh.now().await?;
+        }
         self.end(number, import).await
     }
 
@@ -104,7 +106,8 @@ impl Imports {
         source.version += 1;
         if import.state == ImportState::Applying {
             import.state = ImportState::Applied;
-            source.applied.push(number);
+            // One that changed nothing cannot be undone, and leaves the one before it the newest that can.
+            source.applied.extend((total(&import) > 0).then_some(number));
             let old = source.applied.len().saturating_sub(KEPT);
             source.applied.drain(..old);
             source.sha256 = Some(import.sha256);

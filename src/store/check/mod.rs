@@ -9,6 +9,7 @@
 //! | `events` | events, timelines, relations |
 //! | `rooms` | memberships, receipts, aliases |
 //! | `users` | accounts, sessions, account data, uploads |
+//! | `school` | people of rosters and their accounts |
 //! | `keys` | end-to-end keys, messages to devices, backups |
 //!
 //! Everything is read and compared, nothing is changed or repaired. What is looked at is one moment: a stopped store,
@@ -20,6 +21,7 @@ mod names;
 mod report;
 mod rooms;
 mod rows;
+mod school;
 mod states;
 mod users;
 

@@ -42,6 +42,7 @@ fn check_engine(engine: &Engine) -> Result<Report, StoreError> {
     check.users()?;
     check.keys()?;
     check.media()?;
+    check.school()?;
     Ok(check.report)
 }
 

@@ -10,7 +10,6 @@ use homeroom::{
         export,
         files::{self, Hints, ReadOutcome},
         generate::{self, Plan},
-        roster::Roster,
     },
     store::schema::school::ImportState,
 };
@@ -40,11 +39,6 @@ async fn a_large_import() {
     .await;
     let school = &server.app().services().school;
     for round in ["first", "again, hash unknown", "again"] {
-        let stored = server.app().services().store.clone();
-        let before = Instant::now();
-        let stored = tokio::task::spawn_blocking(move || Roster::load(&stored, SOURCE)).await.unwrap().unwrap();
-        println!("{round}: stored {} in {:?}", stored.len(), before.elapsed());
-        drop(stored);
         import(school, &file, round).await;
         println!("{round}: peak {} MiB, now {} MiB", memory("VmHWM"), memory("VmRSS"));
     }
