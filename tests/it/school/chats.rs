@@ -213,3 +213,56 @@ async fn adults_let_a_pupil_leave_and_take_turns() {
     assert_eq!(supervised(&small).await, room);
     assert!(members(small.client("tutor"), &room).await.contains(&small.id("pupil").to_owned()));
 }
+
+#[tokio::test]
+async fn an_account_that_is_locked_or_closed_by_hand_is_replaced_at_once() {
+    let small = start().await;
+    let room = supervised(&small).await;
+    let known = [small.id("tutor"), small.id("pupil"), "@school:school.example"];
+    for closed in [false, true] {
+        let before = members(small.client("tutor"), &room).await;
+        let second = before.iter().find(|id| !known.contains(&id.as_str())).unwrap().clone();
+        let user_id = ruma::UserId::parse(&second).unwrap();
+        let users = &small.server.app().services().users;
+        let (user, _) = users.accounts.get(&user_id).await.unwrap().unwrap();
+        let mut changed = small.school().rules.changed();
+        changed.mark_unchanged();
+        if closed {
+            users.deactivate(user, false).await.unwrap();
+        } else {
+            users.accounts.set_locked(user, true).await.unwrap();
+        }
+        changed.changed().await.unwrap();
+        small.school().rooms.settled().await;
+        let after = members(small.client("tutor"), &room).await;
+        assert_eq!(after.len(), 4, "{after:?}");
+        assert!(!after.contains(&second), "{after:?}");
+    }
+    small.client("pupil").send(&room, "still here").await;
+}
+
+#[tokio::test]
+async fn who_moves_apart_can_no_longer_write() {
+    let mut small = start().await;
+    let room = supervised(&small).await;
+    small
+        .reimport(|roster| {
+            roster.enrollments.remove("8a/pupil");
+        })
+        .await;
+    small.school().rooms.settled().await;
+    // The tutor teaches the pupil no more, and may not write to them: the room is there to be read.
+    small.client("tutor").put(&message(&room, "1"), hello()).await.refused(403, "M_FORBIDDEN");
+    small.client("tutor").room(&room, "messages?dir=b").await.ok();
+    small
+        .reimport(|roster| {
+            super::small::enroll(roster, "8a", "pupil", homeroom::school::roster::EnrollmentRole::Student, false);
+        })
+        .await;
+    small.school().rooms.settled().await;
+    // What has become looser opens nothing by itself.
+    small.client("tutor").put(&message(&room, "2"), hello()).await.refused(403, "M_FORBIDDEN");
+    let id = ruma::RoomId::parse(&room).unwrap();
+    small.school().rooms.freeze(&id, false, &Author::console()).await.unwrap();
+    small.client("tutor").put(&message(&room, "3"), hello()).await.ok();
+}

@@ -1,6 +1,13 @@
 //! Rooms from the roster, over HTTP.
 
-use homeroom::school::roster::EnrollmentRole;
+use homeroom::{
+    school::{
+        audit::Author,
+        rooms::{Mode, PreviewLine},
+        roster::EnrollmentRole,
+    },
+    store::schema::school::RoomKind,
+};
 use serde_json::{Value, json};
 
 use super::small::{self, Small};
@@ -226,4 +233,118 @@ async fn the_name_of_the_school_is_nobody_elses() {
         json!({ "username": "school", "password": "long enough to be one", "auth": { "type": "m.login.dummy" } });
     let anonymous = small.server.anonymous();
     anonymous.post("/_matrix/client/v3/register", body).await.refused(400, "M_USER_IN_USE");
+}
+
+/// The bodies of the newest messages of a room.
+async fn said(client: &Client, room: &str) -> Vec<String> {
+    let answer = client.room(room, "messages?dir=b&limit=20").await.ok();
+    let events = answer["chunk"].as_array().unwrap().iter().filter(|event| event["type"] == "m.room.message");
+    events.filter_map(|event| event["content"]["body"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn an_announcement_reaches_each_family_and_no_guardian_sees_another_family() {
+    let small = start().await;
+    let tutor = small.client("tutor");
+    let room = room_of(tutor, "8a · families").await.unwrap();
+    tutor.send(&room, "The trip is on Friday.").await;
+    small.school().rooms.announced().await;
+    for (guardian, name) in [("guardian", "8a · Pia Apfel"), ("separated", "8a · Karl Doppel")] {
+        let client = small.client(guardian);
+        let family = room_of(client, name).await.unwrap();
+        let found = said(client, &family).await;
+        assert_eq!(found, ["Tilda Tafel:\nThe trip is on Friday."]);
+        let path = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/1", crate::harness::escape(&family));
+        client.put(&path, json!({ "msgtype": "m.text", "body": "me too" })).await.refused(403, "M_FORBIDDEN");
+    }
+    // No room has two families in it.
+    for (_, room) in joined(small.client("guardian")).await {
+        let found = members(small.client("guardian"), &room).await;
+        assert!(!found.contains(&small.id("separated").to_owned()), "{found:?}");
+        assert!(!found.contains(&small.id("parent_teacher").to_owned()), "{found:?}");
+    }
+    small.client("guardian").room(&room, "joined_members").await.refused(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn the_leadership_reaches_every_homeroom_and_family_once_even_across_a_restart() {
+    let small = start().await;
+    let head = small.client("head");
+    let room = room_of(head, "Announcements · Small School").await.unwrap();
+    head.send(&room, "No school on Monday.").await;
+    small.school().rooms.announced().await;
+    let small = small.restart().await;
+    small.school().rooms.settled().await;
+    small.client("head").send(&room, "And none on Tuesday.").await;
+    small.school().rooms.announced().await;
+    let wanted = ["Hanna Leitner:\nAnd none on Tuesday.", "Hanna Leitner:\nNo school on Monday."];
+    for (name, room) in [("pupil", "Announcements · Small School"), ("coguardian", "8a · Pia Apfel")] {
+        let client = small.client(name);
+        let room = room_of(client, room).await.unwrap();
+        assert_eq!(said(client, &room).await, wanted, "{name}");
+    }
+    // Who does not lead the school reads there.
+    let path = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/1", crate::harness::escape(&room));
+    small.client("tutor").put(&path, json!({ "msgtype": "m.text", "body": "me" })).await.refused(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn a_teacher_closes_a_class_and_an_administrator_freezes_it() {
+    let mut small = start().await;
+    let room = room_of(small.client("pupil"), "8a").await.unwrap();
+    let id = ruma::RoomId::parse(&room).unwrap();
+    let path = |n: u8| format!("/_matrix/client/v3/rooms/{}/send/m.room.message/{n}", crate::harness::escape(&room));
+    let hello = json!({ "msgtype": "m.text", "body": "hello" });
+    let user = |name: &str| ruma::UserId::parse(small.id(name)).unwrap();
+    let rooms = small.school().rooms.clone();
+    assert!(rooms.set_mode(&id, Mode::OneWay, &user("pupil")).await.is_err());
+    assert!(rooms.set_mode(&id, Mode::OneWay, &user("head")).await.is_err());
+    rooms.set_mode(&id, Mode::OneWay, &user("tutor")).await.unwrap();
+    small.client("pupil").put(&path(1), hello.clone()).await.refused(403, "M_FORBIDDEN");
+    small.client("tutor").put(&path(2), hello.clone()).await.ok();
+    rooms.freeze(&id, true, &Author::console()).await.unwrap();
+    small.client("tutor").put(&path(3), hello.clone()).await.refused(403, "M_FORBIDDEN");
+    // A pass leaves it so, and the mode chosen before comes back.
+    small.reimport(|roster| roster.classes.get_mut("8a").unwrap().title = "8a!".into()).await;
+    settled(&small).await;
+    small.client("tutor").put(&path(4), hello.clone()).await.refused(403, "M_FORBIDDEN");
+    rooms.freeze(&id, false, &Author::console()).await.unwrap();
+    small.client("tutor").put(&path(5), hello.clone()).await.ok();
+    small.client("pupil").put(&path(6), hello).await.refused(403, "M_FORBIDDEN");
+    let lines = rooms.list(None, 100, |link| link.kind == RoomKind::Class).await.unwrap();
+    assert_eq!(lines.len(), 3);
+    assert!(lines.iter().all(|line| !line.link.frozen && !line.orphaned));
+}
+
+#[tokio::test]
+async fn a_new_year_is_shown_before_it_comes() {
+    let mut small = start().await;
+    let rooms = small.school().rooms.clone();
+    assert!(rooms.rollover_preview(None).await.unwrap().nothing);
+    let mut next = small.roster.clone();
+    let mut class = next.classes.remove("8a").unwrap();
+    class.title = "9a".into();
+    class.grades = vec!["09".into()];
+    next.classes.insert("9a".into(), class);
+    for row in next.enrollments.values_mut().filter(|row| row.class == "8a") {
+        row.class = "9a".into();
+    }
+    let planned = small.school().imports.plan(small::SOURCE, small::bundle(next.clone()), &Author::console()).await;
+    let number = planned.unwrap();
+    let preview = rooms.rollover_preview(Some(number)).await.unwrap();
+    let named = |lines: &[PreviewLine], kind| lines.iter().filter(|line| line.kind == kind).count();
+    assert_eq!(named(&preview.made_examples, RoomKind::Class), 1, "{preview:?}");
+    assert_eq!(named(&preview.archived_examples, RoomKind::Class), 1, "{preview:?}");
+    assert!(preview.made_examples.iter().any(|line| line.name == "9a"));
+    let old = room_of(small.client("pupil"), "8a").await.unwrap();
+    small.import(next.clone()).await;
+    small.roster = next;
+    settled(&small).await;
+    assert!(rooms.rollover_preview(None).await.unwrap().nothing);
+    assert!(room_of(small.client("pupil"), "9a").await.is_some());
+    let state = small.client("pupil").room(&old, "state/org.homeroom.room/").await.ok();
+    assert_eq!(state["archived"], true);
+    assert!(rooms.rollover(false, &Author::console()).await.is_err());
+    let done = rooms.rollover(true, &Author::console()).await.unwrap();
+    assert_eq!((done.made, done.changed, done.archived, done.failed), (0, 0, 0, 0));
 }
