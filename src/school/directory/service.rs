@@ -1,9 +1,6 @@
 //! The directory as the handlers ask it: what is in memory, with the pictures and rooms that are not.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use ruma::{OwnedMxcUri, OwnedRoomId, OwnedUserId, RoomId, UserId};
 
@@ -15,7 +12,7 @@ use super::{
 };
 use crate::{
     rooms::{Rooms, policy::Verb},
-    school::{Rules, SchoolError, people::ClassNo},
+    school::{Rules, SchoolError, people::ClassNo, rooms::pair_key},
     store::{Store, StoreError, UserNo, schema::school::RoomKind},
     users::{AVATAR_URL, Users, UsersError},
 };
@@ -227,19 +224,31 @@ impl Directory {
         for contact in contacts {
             let Some(other) = self.store.user(&contact.user_id).await? else { continue };
             let known = direct.get(contact.user_id.as_str()).into_iter().flatten();
-            let known: HashSet<&str> = known.take(DIRECT_ROOMS_MAX).map(String::as_str).collect();
-            for id in known {
-                let Ok(id) = RoomId::parse(id) else { continue };
-                if let Some(room) = self.rooms.by_id(&id).await?
-                    && Rooms::has_joined(&room, user)
-                    && Rooms::has_joined(&room, other)
-                {
-                    contact.room_id = Some(id);
-                    break;
-                }
+            contact.room_id = self.shared_chat(user, other, known.take(DIRECT_ROOMS_MAX)).await?;
+            if contact.room_id.is_none() {
+                contact.room_id = self.room_of(user, RoomKind::Supervised, &pair_key(user, other)).await?;
             }
         }
         Ok(())
+    }
+
+    /// The first of some rooms that both have joined.
+    async fn shared_chat(
+        &self,
+        user: UserNo,
+        other: UserNo,
+        rooms: impl Iterator<Item = &String>,
+    ) -> Result<Option<OwnedRoomId>, SchoolError> {
+        for id in rooms {
+            let Ok(id) = RoomId::parse(id) else { continue };
+            if let Some(room) = self.rooms.by_id(&id).await?
+                && Rooms::has_joined(&room, user)
+                && Rooms::has_joined(&room, other)
+            {
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
     }
 
     /// What the viewer's clients wrote down about direct chats.
