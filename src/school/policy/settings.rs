@@ -183,12 +183,11 @@ impl Problems {
                 Level::Flag(false) => "off",
                 Level::Name(name) => name,
             };
-            match switch.level(level) {
-                Some(level) => levels.push((switch, level)),
-                None => {
-                    let known = switch.info().levels.join(", ");
-                    self.add(&format!("{path}.{name}"), format!("{level:?} is none of its levels: {known}"));
-                }
+            if let Some(level) = switch.level(level) {
+                levels.push((switch, level));
+            } else {
+                let known = switch.info().levels.join(", ");
+                self.add(&format!("{path}.{name}"), format!("{level:?} is none of its levels: {known}"));
             }
         }
         levels
