@@ -28,7 +28,7 @@ use crate::{
 };
 
 pub use desk::Offline;
-pub use process::serve;
+pub use process::{serve, serve_prepared};
 
 /// How long requests may go on once the server was told to stop. With what follows, it ends within five seconds.
 const DRAIN: Duration = Duration::from_secs(3);

@@ -9,7 +9,7 @@ mod table;
 use http::Method;
 use ruma::api::client as api;
 
-use crate::api::school::{activate, audit, classes, contacts, me, openapi, slips};
+use crate::api::school::{self as school_api, activate, audit, classes, contacts, me, openapi, slips};
 use crate::api::client::{
     absent, account, account_data, admin_register, aliases, capabilities, context, create_room, devices, directory,
     event, filter, interactive_auth, key_backup, keys, login, media, members, membership, messages, presence, profile,
@@ -21,7 +21,7 @@ pub use table::Table;
 
 /// What clients call.
 pub fn client() -> Table {
-    let groups = [server, accounts, people, keys, rooms, events, media, tools, school];
+    let groups = [server, accounts, people, keys, rooms, events, media, tools, school, school_office];
     groups.into_iter().fold(Table::default(), |table, add| add(table))
 }
 
@@ -224,16 +224,11 @@ fn tools(table: Table) -> Table {
 
 /// The school's own interface; described by `api/school/openapi.rs`.
 fn school(table: Table) -> Table {
-    let (get, post, delete) = (&Method::GET, &Method::POST, &Method::DELETE);
+    let (get, post) = (&Method::GET, &Method::POST);
     table
         .at(get, "/_homeroom/activate", activate::get_page)
         .school(get, "/openapi.json", openapi::get_openapi)
         .school(post, "/activate", activate::activate)
-        .school(post, "/slips", slips::make_slips)
-        .school(post, "/slips/print", slips::print_slips)
-        .school(get, "/slips", slips::get_slips)
-        .school(delete, "/slips/{user_id}", slips::delete_slip)
-        .school(get, "/audit", audit::get_audit)
         .school(get, "/me", me::get_me)
         .school(get, "/contacts", contacts::get_contacts)
         .school(get, "/contacts/{user_id}", contacts::get_contact)
@@ -241,4 +236,53 @@ fn school(table: Table) -> Table {
         .school(get, "/classes", classes::get_classes)
         .school(get, "/classes/{class_id}", classes::get_class)
         .school(get, "/children", classes::get_children)
+        .school(post, "/chats", school_api::chats::start_chat)
+        .school(post, "/knocks", school_api::chats::ask_knock)
+        .school(get, "/knocks", school_api::chats::get_knocks)
+        .school(post, "/knocks/{id}", school_api::chats::answer_knock)
+        .school(get, "/tasks", school_api::rooms::get_tasks)
+        .school(post, "/tasks/{id}/done", school_api::rooms::finish_task)
+}
+
+/// The school's own interface for administrators.
+fn school_office(table: Table) -> Table {
+    use school_api::{decisions, exports, import_reply, imports, overrides, people, policy, rollover, rooms};
+    let (get, post, put, delete) = (&Method::GET, &Method::POST, &Method::PUT, &Method::DELETE);
+    table
+        .school(post, "/imports", imports::upload)
+        .school(get, "/imports", imports::get_imports)
+        .school(get, "/imports/{id}", imports::get_import)
+        .school(get, "/imports/{id}/errors", import_reply::get_errors)
+        .school(get, "/imports/{id}/changes", import_reply::get_changes)
+        .school(post, "/imports/{id}/apply", imports::apply_import)
+        .school(post, "/imports/{id}/rollback", imports::roll_back_import)
+        .school(post, "/imports/{id}/discard", imports::discard_import)
+        .school(get, "/export", exports::get_export)
+        .school(get, "/people", people::get_people)
+        .school(post, "/people/merge", people::merge_people)
+        .school(get, "/roles", decisions::get_roles)
+        .school(put, "/roles/{user_id}/{role}", decisions::put_role)
+        .school(delete, "/roles/{user_id}/{role}", decisions::delete_role)
+        .school(get, "/links", decisions::get_links)
+        .school(put, "/links/{student}/{adult}", decisions::put_link)
+        .school(delete, "/links/{student}/{adult}", decisions::delete_link)
+        .school(get, "/overrides", overrides::get_overrides)
+        .school(post, "/overrides", overrides::add_override)
+        .school(delete, "/overrides/{id}", overrides::delete_override)
+        .school(get, "/policy", policy::get_policy)
+        .school(put, "/policy", policy::put_policy)
+        .school(get, "/policy/versions", policy::get_versions)
+        .school(post, "/policy/simulate", policy::simulate)
+        .school(post, "/policy/preview", policy::preview)
+        .school(get, "/why", policy::get_why)
+        .school(get, "/rollover", rollover::preview)
+        .school(post, "/rollover", rollover::roll_over)
+        .school(get, "/rooms", rooms::get_rooms)
+        .school(post, "/rooms/{room_id}/freeze", rooms::freeze_room)
+        .school(post, "/rooms/{room_id}/unfreeze", rooms::unfreeze_room)
+        .school(post, "/slips", slips::make_slips)
+        .school(post, "/slips/print", slips::print_slips)
+        .school(get, "/slips", slips::get_slips)
+        .school(delete, "/slips/{user_id}", slips::delete_slip)
+        .school(get, "/audit", audit::get_audit)
 }

@@ -1,8 +1,9 @@
 //! Where orders of the command line are carried out, in the running server and without one.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use futures_util::future::BoxFuture;
+use serde::Deserialize;
 
 use super::{StartError, build};
 use crate::{
@@ -10,15 +11,31 @@ use crate::{
     config::Config,
     http::services::Services,
     ids::Ids,
+    school::orders::{self, SchoolAnswer},
     users::{Answers, Desk},
 };
 
 /// The desk of a server: each order goes to the part that knows it.
 pub(super) struct ServerDesk(pub(super) Arc<Services>);
 
+/// An order, of which only the name is looked at.
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    order: Cow<'a, str>,
+}
+
 impl Desk for ServerDesk {
     fn attend<'a>(&'a self, order: &'a [u8], answers: Answers) -> BoxFuture<'a, ()> {
-        self.0.users.attend(order, answers)
+        Box::pin(async move {
+            match serde_json::from_slice::<Named<'_>>(order) {
+                Ok(named) if named.order.starts_with(orders::PREFIX) => match serde_json::from_slice(order) {
+                    Ok(order) => self.0.school.carry_out(order, &answers).await,
+                    Err(error) => answers.send(&SchoolAnswer::Failed(error.to_string())).await,
+                },
+                _ => self.0.users.attend(order, answers).await,
+            }
+        })
     }
 }
 

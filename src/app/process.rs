@@ -1,11 +1,11 @@
 //! The server as a process: its runtime, its signals, its end.
 
-use std::{num::NonZero, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{App, StartError};
-use crate::{clock::Clock, config::Config, ids::Ids};
+use super::{Addresses, App, StartError};
+use crate::{clock::Clock, config::Config, http::services::Services, ids::Ids};
 
 /// Threads for work that waits for the disk or hashes passwords. Each kind is bounded on its own already; this is
 /// the bound of their sum.
@@ -19,6 +19,17 @@ const BLOCKING_END: Duration = Duration::from_millis(200);
 /// # Errors
 /// What keeps it from starting.
 pub fn serve(config: Config) -> Result<(), StartError> {
+    serve_prepared(config, |_, _| async { Ok(()) })
+}
+
+/// The same, with something to be done once the server listens. If that fails, the server ends.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn serve_prepared<F>(config: Config, prepare: impl FnOnce(Arc<Services>, Addresses) -> F) -> Result<(), StartError>
+where
+    F: Future<Output = Result<(), StartError>>,
+{
     spare_memory();
     let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -27,7 +38,7 @@ pub fn serve(config: Config) -> Result<(), StartError> {
         .enable_all()
         .build()
         .map_err(|error| StartError::System { what: "the runtime", error })?;
-    let served = runtime.block_on(run(config));
+    let served = runtime.block_on(run(config, prepare));
     runtime.shutdown_timeout(BLOCKING_END);
     served
 }
@@ -40,7 +51,10 @@ fn spare_memory() {
     }
 }
 
-async fn run(config: Config) -> Result<(), StartError> {
+async fn run<F>(config: Config, prepare: impl FnOnce(Arc<Services>, Addresses) -> F) -> Result<(), StartError>
+where
+    F: Future<Output = Result<(), StartError>>,
+{
     // Before the start, so that a signal during it is not lost.
     let mut signals = Signals::new().map_err(|error| StartError::System { what: "waiting for signals", error })?;
     let name = config.server.name.clone();
@@ -48,13 +62,27 @@ async fn run(config: Config) -> Result<(), StartError> {
     let addresses = app.addresses();
     tracing::info!(server = %name, client = %addresses.client, metrics = ?addresses.metrics, "ready");
 
-    let received = signals.next().await;
+    let received = tokio::select! {
+        failed = prepared(prepare(app.services().clone(), addresses)) => {
+            app.stop().await;
+            return Err(failed);
+        }
+        received = signals.next() => received,
+    };
     tracing::info!(signal = received, "stopping");
     tokio::select! {
         () = app.stop() => tracing::info!("stopped"),
         again = signals.next() => tracing::warn!(signal = again, "stopped at once"),
     }
     Ok(())
+}
+
+/// Waits for ever once all is prepared; comes back with a failure only.
+async fn prepared(work: impl Future<Output = Result<(), StartError>>) -> StartError {
+    match work.await {
+        Ok(()) => std::future::pending().await,
+        Err(error) => error,
+    }
 }
 
 /// The signals that end the server.

@@ -25,6 +25,20 @@ pub(super) enum Command {
     /// Make, change and list accounts, beside a running server or without one
     #[command(subcommand)]
     User(UserCommand),
+    /// Import rosters, look at people, explain decisions, beside a running server or without one
+    ///
+    /// Exit codes: 0 done, 1 refused, 2 wrong usage, 3 held until somebody confirms it
+    #[command(subcommand)]
+    School(SchoolCommand),
+    /// Run a server with an invented school until Ctrl-C, to try it out
+    Demo {
+        /// Where clients connect
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8008")]
+        listen: std::net::SocketAddr,
+        /// A folder to keep; without it everything is thrown away at the end
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
     /// Examine disk, permissions, clock and data
     Doctor {
         /// Also check every invariant of the stored tables, which reads all of them
@@ -67,6 +81,101 @@ pub(super) enum UserCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(super) enum SchoolCommand {
+    /// Import a roster: OneRoster 1.1 or 1.2 CSV, Microsoft SDS v2.1, or the simple CSV
+    Import {
+        /// A ZIP, a CSV file, or a folder of them
+        path: PathBuf,
+        /// Whose rows it touches, if the school has several sources
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+        /// Only say what it would change
+        #[arg(long)]
+        dry_run: bool,
+        /// Also when it would remove so much that somebody has to confirm it
+        #[arg(long)]
+        confirm: bool,
+        /// As JSON: one object
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the imports, newest first
+    Imports {
+        /// As JSON: a list of objects
+        #[arg(long)]
+        json: bool,
+    },
+    /// Undo the newest import in force
+    Rollback {
+        /// Of this source
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+    },
+    /// List the people
+    People {
+        /// Only those with this in their name or user id
+        name: Option<String>,
+        /// Only those with this role
+        #[arg(long)]
+        role: Option<String>,
+        /// As JSON: a list of objects
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain what the contact rules say of two people
+    Why {
+        /// Who acts: a user id, or its part before the colon
+        actor: String,
+        /// On whom
+        target: String,
+        /// What: see, dm, knock, add, call, presence or photo
+        #[arg(default_value = "dm")]
+        verb: String,
+        /// As JSON: one object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the roster as a OneRoster 1.2 bundle
+    Export {
+        /// A file that ends in .zip, or a folder
+        path: PathBuf,
+        /// Which source, if there are several
+        #[arg(long, value_name = "NAME")]
+        source: Option<String>,
+    },
+    /// Say what a new school year does to the rooms, or bring it about
+    Rollover {
+        /// Look at this planned import
+        #[arg(long, value_name = "NUMBER", conflicts_with = "confirm")]
+        import: Option<u64>,
+        /// Bring every room to what the roster says
+        #[arg(long)]
+        confirm: bool,
+    },
+    /// Give a role on this server, or take it back
+    #[command(subcommand)]
+    Role(RoleCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RoleCommand {
+    /// Give a role, such as safeguarding_lead
+    Add {
+        /// The user id, or its part before the colon
+        user: String,
+        /// The role
+        role: String,
+    },
+    /// Take a role back that was given here
+    Remove {
+        /// The user id, or its part before the colon
+        user: String,
+        /// The role
+        role: String,
+    },
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests may fail loudly")]
 mod tests {
@@ -85,9 +194,16 @@ mod tests {
 
     #[test]
     fn every_command_takes_a_configuration_before_or_after_it() {
-        for command in
-            ["serve", "check", "user list", "user add anna --password-file p", "user deactivate anna", "doctor"]
-        {
+        for command in [
+            "serve",
+            "check",
+            "school imports",
+            "school why a b see",
+            "user list",
+            "user add anna --password-file p",
+            "user deactivate anna",
+            "doctor",
+        ] {
             for line in [format!("homeroom {command} --config x.toml"), format!("homeroom --config x.toml {command}")] {
                 assert_eq!(parse(&line).unwrap().config, PathBuf::from("x.toml"), "{line}");
             }

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use crate::config::Problem;
 
-/// Why a command ends with exit code 1.
+/// Why a command ends badly, with exit code 1 unless it says otherwise.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The configuration is not valid.
@@ -14,8 +14,20 @@ pub(super) enum Failure {
         /// Everything that is wrong with it; never empty.
         problems: Vec<Problem>,
     },
+    /// Somebody has to confirm it: why. Exit code 3.
+    Held(Vec<String>),
     /// Something else, in a sentence.
     Other(String),
+}
+
+impl Failure {
+    /// The exit code.
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Self::Held(_) => 3,
+            Self::Configuration { .. } | Self::Other(_) => 1,
+        }
+    }
 }
 
 impl fmt::Display for Failure {
@@ -25,6 +37,10 @@ impl fmt::Display for Failure {
                 let (count, noun) = (problems.len(), if problems.len() == 1 { "problem" } else { "problems" });
                 write!(f, "{count} {noun} in the configuration {}", file.display())?;
                 problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+            Self::Held(reasons) => {
+                f.write_str("nothing is applied; look at it, and give the command again with --confirm:")?;
+                reasons.iter().try_for_each(|reason| write!(f, "\n  {reason}"))
             }
             Self::Other(reason) => f.write_str(reason),
         }

@@ -11,9 +11,9 @@ use clap::Parser;
 
 use super::{
     args::{Args, Command},
-    check, doctor,
+    check, demo, doctor,
     failure::Failure,
-    serve, user,
+    school, serve, user,
 };
 use crate::config::{self, Config};
 
@@ -37,16 +37,22 @@ fn run_with(args: impl IntoIterator<Item = OsString>) -> u8 {
         Ok(()) => 0,
         Err(failure) => {
             let _ = writeln!(io::stderr(), "homeroom: {failure}");
-            1
+            failure.code()
         }
     }
 }
 
 fn dispatch(args: &Args) -> Result<(), Failure> {
+    if let Command::Demo { listen, data } = &args.command {
+        // It has a configuration of its own.
+        return demo::demo(*listen, data.as_deref());
+    }
     let config = load(&args.config)?;
     match &args.command {
         Command::Check => check::check(&args.config, &config),
         Command::Serve => serve::serve(&config),
+        Command::School(command) => school::school(&config, command),
+        Command::Demo { .. } => Ok(()),
         Command::User(command) => user::user(&config, command),
         Command::Doctor { deep } => doctor::doctor(&config, *deep),
     }

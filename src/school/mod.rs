@@ -15,6 +15,8 @@
 //! | `rooms/` | the rooms the school makes |
 //! | `generate/`, `export/` | invented schools for the demo and the tests; a roster as the files of `OneRoster` |
 //! | `knocks` | requests for contact |
+//! | `listing` | people and decisions as administrators read them |
+//! | `orders` | what the command line orders |
 //! | `exchange` | files on their way in and out |
 //! | `slips/` | one-time codes on paper, for a first sign-in |
 //! | `chats` | starting chats: what becomes of a client's `createRoom` |
@@ -35,8 +37,10 @@ pub mod exchange;
 pub mod files;
 pub mod generate;
 pub mod imports;
+pub mod orders;
 mod overrides;
 pub mod knocks;
+mod listing;
 pub mod people;
 pub mod policy;
 pub mod problem;
@@ -52,6 +56,7 @@ pub mod tasks;
 pub use self::{
     error::SchoolError,
     facade::{School, SchoolParts},
+    listing::{ClassLine, Explained, ExplainedStep, PeopleQuery, PersonLine, RecordLine},
     rules::{Rules, SERVICE_LOCALPART},
     rulings::Why,
 };

@@ -1,6 +1,6 @@
 //! Parts of lists: `limit` and `from` of a request, `next_batch` of its answer.
 
-use crate::http::ApiError;
+use crate::http::{ApiError, PathArgs};
 
 /// Entries of a page when the request does not say.
 pub const LIMIT_DEFAULT: u32 = 50;
@@ -30,6 +30,14 @@ pub fn number(from: Option<&str>) -> Result<Option<u64>, ApiError> {
 /// `next_batch` of a list whose `from` is the number of the last entry that was answered: none after the last page.
 pub fn next(entries: usize, limit: usize, last: Option<u64>) -> Option<String> {
     last.filter(|_| entries >= limit).map(|number| number.to_string())
+}
+
+/// A number in the path.
+///
+/// # Errors
+/// `M_NOT_FOUND` for what is no number: there is nothing of that name.
+pub fn id(path: &PathArgs, position: usize) -> Result<u64, ApiError> {
+    path.get(position).parse().map_err(|_| ApiError::not_found("There is no such thing"))
 }
 
 #[cfg(test)]

@@ -466,6 +466,22 @@ pub enum ImportState {
     Discarded,
 }
 
+impl ImportState {
+    /// Its name in the API: `snake_case`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Planned => "planned",
+            Self::Held => "held",
+            Self::Applying => "applying",
+            Self::Applied => "applied",
+            Self::RollingBack => "rolling_back",
+            Self::RolledBack => "rolled_back",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
 /// How many objects an import touches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
