@@ -98,8 +98,8 @@ impl Rooms {
         }
         let mut known = BTreeMap::new();
         for (user_id, value) in std::mem::take(users) {
-            let knows = !self.is_local(&user_id) || self.may_know(Some(caller), &user_id).await?;
-            if knows { &mut known } else { &mut unknown }.insert(user_id, value);
+            let stays = !self.is_local(&user_id) || self.may_know(Some(caller), &user_id).await?;
+            if stays { &mut known } else { &mut unknown }.insert(user_id, value);
         }
         *users = known;
         Ok(unknown)

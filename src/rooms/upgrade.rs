@@ -94,6 +94,8 @@ impl Rooms {
         let tombstone = Content::from_serialize(&tombstone)?;
         let tombstone = NewEvent::state(actor.user_id, StateEventType::RoomTombstone, "", tombstone);
         old.append(tombstone).await?;
+        // What follows is the server's own doing: nobody asks to change power levels.
+        old.for_the_house();
         self.move_names(&mut old, successor.number, actor.user_id).await?;
         power::quieten(&mut old, actor.user_id).await?;
         new.commit().await?;

@@ -57,14 +57,12 @@ impl Policy for Rules {
         if in_school_room {
             return school_rooms::check(&scene, link.as_deref());
         }
-        match proposal.kind {
-            TimelineEventType::RoomMember => newcomers::check(&scene),
-            _ => {
-                families::check(&scene)?;
-                calls::check(&scene)?;
-                direct::check(&scene)
-            }
+        if *proposal.kind == TimelineEventType::RoomMember {
+            return newcomers::check(&scene);
         }
+        families::check(&scene)?;
+        calls::check(&scene)?;
+        direct::check(&scene)
     }
 
     fn publication(&self, publication: &Publication<'_>) -> Decision {

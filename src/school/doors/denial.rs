@@ -12,7 +12,7 @@ pub(super) fn no(reason: &str, message: &str) -> Decision {
 pub(super) fn of(ruling: &Ruling) -> Decision {
     match ruling.outcome {
         Outcome::Allow => Ok(()),
-        _ => Err(Denial { reason: ruling.rule.into(), message: ruling.message.into(), hidden: ruling.hidden }),
+        _ => Err(Denial { reason: ruling.told().rule.into(), message: ruling.message.into(), hidden: ruling.hidden }),
     }
 }
 

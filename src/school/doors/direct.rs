@@ -13,10 +13,10 @@ use crate::rooms::policy::{Decision, Verb};
 /// Members of a room that is such a chat.
 pub(super) const MEMBERS: usize = 2;
 
-/// Decides about a message of one of two.
+/// Decides about a message of one of two. State counts as one: a topic is soon a way to write.
 pub(super) fn check(scene: &Scene<'_>) -> Decision {
     let proposal = scene.proposal;
-    if proposal.new || proposal.state_key.is_some() || proposal.view.joined.len() != MEMBERS {
+    if proposal.new || proposal.view.joined.len() != MEMBERS {
         return Ok(());
     }
     // What was said may always be taken back.

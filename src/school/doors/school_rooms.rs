@@ -6,7 +6,7 @@ use ruma::{
     events::{TimelineEventType, room::member::MembershipState},
 };
 
-use super::{calls, denial, scene::Scene};
+use super::{calls, denial, scene::Scene, supervised};
 use crate::{
     event::content,
     rooms::policy::{Decision, is_call},
@@ -21,6 +21,9 @@ pub(super) fn check(scene: &Scene<'_>, link: Option<&RoomLink>) -> Decision {
     }
     if link.is_some_and(|link| link.frozen || link.archived) {
         return denial::closed();
+    }
+    if link.is_some_and(|link| link.kind == RoomKind::Supervised) {
+        supervised::check(scene)?;
     }
     if proposal.state_key.is_some() {
         state(scene, link.map(|link| link.kind))?;

@@ -1,38 +1,34 @@
-//! How many adults a supervised room has to have.
+//! Supervised rooms: nobody writes in one while fewer than two adults of the school watch.
 //!
-//! A room in which a pupil and an adult write to each other has at least two adults of the school in it at any time:
-//! people who work here, or a guardian of one of its pupils. Membership of these rooms is the school's to change; before
-//! each change it asks here. Pure: the caller brings who is in the room.
+//! Who is in such a room the school decides, and keeps true to the roster; but an adult can be locked out or leave the
+//! school from one moment to the next. What is written is therefore asked about here, by the people of this moment.
 
-use super::super::people::{People, PersonNo};
+use super::{
+    super::people::{People, PersonNo},
+    denial,
+    scene::Scene,
+};
+use crate::{rooms::policy::Decision, store::UserNo};
 
 /// The fewest adults.
-pub const ADULTS_MIN: usize = 2;
+const ADULTS_MIN: usize = 2;
 
-/// Whether somebody counts as an adult in a room with these members: they work here, or answer for a pupil in it.
-pub fn is_adult(people: &People, person: PersonNo, members: &[PersonNo]) -> bool {
-    let standing = people.standing(person);
-    if standing.gone || standing.service {
-        return false;
-    }
-    let answers_for =
-        |pupil: &PersonNo| people.children_of(person).iter().any(|link| link.person == *pupil && link.is_contact());
-    standing.roles.works_here() || members.iter().any(answers_for)
-}
-
-/// The adults among the members of a room.
-pub fn adults(people: &People, members: &[PersonNo]) -> usize {
-    members.iter().filter(|person| is_adult(people, **person, members)).count()
+/// Decides about an event in a supervised room.
+pub(super) fn check(scene: &Scene<'_>) -> Decision {
+    let members = scene.proposal.view.joined.iter();
+    let members: Vec<PersonNo> = members.filter_map(|number| scene.people.of_user(UserNo(*number))).collect();
+    if holds(&scene.people, &members) { Ok(()) } else { denial::closed() }
 }
 
 /// Whether a room with these members may be written in.
-pub fn holds(people: &People, members: &[PersonNo]) -> bool {
-    adults(people, members) >= ADULTS_MIN
+pub(super) fn holds(people: &People, members: &[PersonNo]) -> bool {
+    members.iter().filter(|person| is_adult(people, **person, members)).count() >= ADULTS_MIN
 }
 
-/// Whether a room still holds when some leave and others come in the same step.
-pub fn holds_after(people: &People, members: &[PersonNo], leaving: &[PersonNo], coming: &[PersonNo]) -> bool {
-    let mut after: Vec<PersonNo> = members.iter().filter(|person| !leaving.contains(person)).copied().collect();
-    after.extend(coming.iter().filter(|person| !members.contains(person)));
-    holds(people, &after)
+/// Whether somebody counts as an adult in a room with these members: they work here, or answer for a pupil in it.
+fn is_adult(people: &People, person: PersonNo, members: &[PersonNo]) -> bool {
+    let standing = people.standing(person);
+    let answers_for =
+        |pupil: &PersonNo| people.children_of(person).iter().any(|link| link.person == *pupil && link.is_contact());
+    !standing.gone && !standing.service && (standing.roles.works_here() || members.iter().any(answers_for))
 }

@@ -2,7 +2,12 @@
 //!
 //! `small` is a school of twenty people that runs, for everybody's tests.
 
+mod chats;
+mod directory;
+mod directory_neutral;
+mod doors;
 mod imports;
+mod imports_measure;
 mod imports_people;
 mod rooms;
 mod small;
