@@ -60,7 +60,7 @@ impl Pair {
 
     /// Adults who could watch over the two, the nearest first: who teaches in the class they share, the tutor, the
     /// safeguarding leads and the leadership, a guardian.
-    pub(in crate::school) fn watchers(&self, people: &People) -> Vec<PersonNo> {
+    pub(in crate::school) fn watchers(self, people: &People) -> Vec<PersonNo> {
         let mut found: Vec<PersonNo> = Vec::new();
         let mut add = |person: PersonNo, guardian: bool| {
             let fit = person != self.adult
@@ -90,7 +90,7 @@ impl Pair {
         found
     }
 
-    fn name(&self, people: &People) -> String {
+    fn name(self, people: &People) -> String {
         format!("{} · {}", people.display_name(self.student), people.display_name(self.adult))
     }
 }

@@ -348,3 +348,27 @@ async fn a_new_year_is_shown_before_it_comes() {
     let done = rooms.rollover(true, &Author::console()).await.unwrap();
     assert_eq!((done.made, done.changed, done.archived, done.failed), (0, 0, 0, 0));
 }
+
+#[tokio::test]
+async fn a_stop_in_the_middle_leaves_nothing_out_and_makes_nothing_twice() {
+    let server = crate::harness::Server::at(homeroom::clock::Clock::test(small::NOON_MS), |_| {}).await;
+    let roster = homeroom::school::generate::roster(&homeroom::school::generate::Plan::small(7));
+    let school = server.app().services().school.clone();
+    school.imports.import_now("generated", small::bundle(roster), &Author::console()).await.unwrap();
+    // Some rooms are there, others are not.
+    school.rooms.progress().wait_for(|progress| progress.looked_at >= 3).await.unwrap();
+    drop(school);
+    let server = server.restart().await;
+    let school = &server.app().services().school;
+    school.rooms.settled().await;
+    let mut objects = std::collections::BTreeSet::new();
+    for line in school.rooms.list(None, 10_000, |_| true).await.unwrap() {
+        assert!(objects.insert((line.link.kind.number(), line.link.object.clone())), "twice: {line:?}");
+        assert!(!line.orphaned, "{line:?}");
+    }
+    let people = school.people();
+    let wanted = homeroom::school::rooms::wanted(&people, homeroom::school::rooms::RoomSettings::default());
+    assert_eq!(objects.len(), wanted.len());
+    let again = school.rooms.reconcile().await.unwrap();
+    assert_eq!((again.made, again.changed, again.archived, again.failed), (0, 0, 0, 0));
+}
