@@ -295,7 +295,7 @@ fn a_first_import_and_a_delta_are_never_held() {
     let delta = Bundle { format: "test", removed, ..Bundle::default() };
     let plan = reconcile(&stored, &delta);
     assert!(plan.outline.holds.is_empty());
-    assert_eq!(plan.outline.counts.removed as usize, stored.len() - 1, "all but the organisation");
+    assert_eq!(plan.outline.counts.removed, stored.len() as u64 - 1, "all but the organisation");
 }
 
 #[test]

@@ -299,7 +299,7 @@ impl Small {
     /// Stops the server and starts it again; everybody stays signed in.
     pub(crate) async fn restart(self) -> Self {
         let Self { server, roster, clients } = self;
-        let server = server.restart().await;
+        let server = Box::pin(server.restart()).await;
         let clients = clients.into_iter().map(|(name, client)| (name, client.at(&server))).collect();
         Self { server, roster, clients }
     }
