@@ -56,9 +56,10 @@ impl Overrides {
         found
     }
 
-    /// Whether there is anything about a pair, in force or not.
-    pub(super) fn has(&self, actor: UserNo, target: UserNo) -> bool {
-        self.0.load().contains_key(&(actor, target))
+    /// Everybody about whom something was decided for an actor, in force or not.
+    pub(super) fn targets_of(&self, actor: UserNo) -> Vec<UserNo> {
+        let pairs = self.0.load();
+        pairs.keys().filter(|(one, _)| *one == actor).map(|(_, target)| *target).collect()
     }
 
     /// When the first of a pair's overrides ends.

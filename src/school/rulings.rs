@@ -110,17 +110,21 @@ impl Rules {
     }
 
     /// What the settings tell apart of people who are nothing to the actor, besides what they are: the parts of the
-    /// school that the target is in. `None` when something was decided about this pair by name, or the target may ignore the actor. Two targets that are
-    /// nothing to the actor, are the same kind of person in the same organisations and have the same answer here get
-    /// the same rulings: the directory rests on it, so whatever else a ruling may depend on has to be told here.
-    pub(super) fn stranger_scopes(&self, people: &People, actor: Option<PersonNo>, target: PersonNo) -> Option<u64> {
-        if actor.is_some_and(|actor| self.in_force.overrides.has(people.user(actor), people.user(target))) {
+    /// school that the target is in. `None` when the target may ignore the actor; that hides nobody, so it is not looked
+    /// at for seeing. Two targets that are nothing to the actor, about whom no override says anything, who are the same
+    /// kind of person in the same organisations and have the same answer here get the same rulings: the directory rests
+    /// on it, so whatever else a ruling may depend on has to be told here.
+    pub(super) fn stranger_scopes(
+        &self,
+        settings: &Compiled,
+        people: &People,
+        target: PersonNo,
+        verb: Verb,
+    ) -> Option<u64> {
+        if verb != Verb::See && self.in_force.ignored.ignores_anybody(people.user(target)) {
             return None;
         }
-        if self.in_force.ignored.ignores_anybody(people.user(target)) {
-            return None;
-        }
-        Some(scopes(&self.in_force.policy().compiled, people, [None, Some(target)]).any)
+        Some(scopes(settings, people, [None, Some(target)]).any)
     }
 
     /// What a decision about two people is made from.

@@ -100,12 +100,12 @@ impl Viewer<'_> {
     pub(super) fn children(&self) -> Vec<(PersonNo, Child)> {
         let Some(person) = self.person else { return Vec::new() };
         let links = self.people.children_of(person).iter().filter(|link| link.is_contact() && self.sees(link.person));
-        let mut children: Vec<&Adult> = links.collect();
+        let mut children: Vec<Adult> = links.copied().collect();
         children.sort_by_key(|link| self.people.names().place(link.person));
         children.into_iter().filter_map(|link| Some((link.person, self.child(link)?))).collect()
     }
 
-    fn child(&self, link: &Adult) -> Option<Child> {
+    fn child(&self, link: Adult) -> Option<Child> {
         let people = &*self.people;
         let learning = || people.enrolled(link.person).filter(|member| member.role == EnrollmentRole::Student);
         let mut teaching: Vec<(u32, PersonNo, ClassNo)> = learning()

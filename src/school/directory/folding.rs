@@ -54,10 +54,9 @@ impl Forms {
 fn letters(c: char) -> Option<(&'static str, &'static str)> {
     Some(match c {
         'ä' => ("a", "ae"),
-        'ö' => ("o", "oe"),
+        'ö' | 'ø' => ("o", "oe"),
         'ü' => ("u", "ue"),
         'å' => ("a", "aa"),
-        'ø' => ("o", "oe"),
         'ß' => ("ss", "ss"),
         'æ' => ("ae", "ae"),
         'œ' => ("oe", "oe"),

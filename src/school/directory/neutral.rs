@@ -114,7 +114,7 @@ impl Directory {
         for number in view.joined.iter().take(CANDIDATES_MAX.saturating_sub(into.local.len())) {
             *into.local.entry(UserNo(*number)).or_default() |= met;
         }
-        if view.joined_count as usize <= view.joined.len() || into.remote.len() >= REMOTE_MAX {
+        if view.joined_count <= view.joined.len() as u64 || into.remote.len() >= REMOTE_MAX {
             return Ok(());
         }
         let members = self.rooms.joined_members(room.number).await?;

@@ -15,7 +15,7 @@ use crate::{
     school::{
         Rules,
         people::{ClassNo, People, PersonNo},
-        policy::{Outcome, Ruling},
+        policy::{Compiled, Outcome, Ruling},
         roster::{EnrollmentRole, SchoolRole},
     },
 };
@@ -36,7 +36,14 @@ pub(super) struct Viewer<'a> {
     pub(super) person: Option<PersonNo>,
     /// Everybody the viewer has to do with, by place.
     near: Marks,
-    strangers: RefCell<HashMap<Alike, Ruling>>,
+    /// The same, and everybody about whom something was decided by name: they are asked about one by one.
+    special: Marks,
+    /// Those in force when the viewer began to look.
+    settings: Compiled,
+    /// What is said of strangers who are in no part of the school with settings of its own: by verb and kind.
+    kinds: RefCell<[Vec<Option<Ruling>>; Verb::ALL.len()]>,
+    /// And of those who are.
+    parts: RefCell<HashMap<Alike, Ruling>>,
 }
 
 impl<'a> Viewer<'a> {
@@ -48,7 +55,16 @@ impl<'a> Viewer<'a> {
         if let Some(person) = person {
             add_near(&people, person, &mut near);
         }
-        Self { rules, people, user_id, person, near, strangers: RefCell::default() }
+        let mut special = near.clone();
+        if let Some(person) = person {
+            special.add(people.names().place(person));
+            let named = rules.in_force().overrides.targets_of(people.user(person));
+            let named = named.into_iter().filter_map(|user| people.of_user(user));
+            named.for_each(|person| special.add(people.names().place(person)));
+        }
+        let settings = rules.in_force().policy().compiled.clone();
+        let (kinds, parts) = (RefCell::default(), RefCell::default());
+        Self { rules, people, user_id, person, near, special, settings, kinds, parts }
     }
 
     /// Whether the viewer has to do with somebody, as far as classes and children tell.
@@ -70,28 +86,36 @@ impl<'a> Viewer<'a> {
 
     /// What the policy says.
     pub(super) fn ruling(&self, target: PersonNo, verb: Verb) -> Ruling {
-        let Some(key) = self.alike(target, verb) else { return self.ask(target, verb) };
-        if let Some(known) = self.strangers.borrow().get(&key) {
-            return *known;
+        let Some((kind, scopes)) = self.alike(target, verb) else { return self.ask(target, verb) };
+        if scopes != 0 {
+            let key = (kind, scopes, verb);
+            let known = self.parts.borrow().get(&key).copied();
+            return known.unwrap_or_else(|| *self.parts.borrow_mut().entry(key).or_insert(self.ask(target, verb)));
         }
-        let ruling = self.ask(target, verb);
-        self.strangers.borrow_mut().insert(key, ruling);
-        ruling
+        // A plain list: a head looks at everybody with each request.
+        let mut kinds = self.kinds.borrow_mut();
+        let Some(kinds) = kinds.get_mut(verb as usize) else { return self.ask(target, verb) };
+        if kinds.len() <= usize::from(kind) {
+            kinds.resize(usize::from(kind) + 1, None);
+        }
+        match kinds.get_mut(usize::from(kind)) {
+            Some(known) => *known.get_or_insert_with(|| self.ask(target, verb)),
+            None => self.ask(target, verb),
+        }
     }
 
     /// What a stranger is to the policy; `None` for those who have to be asked about by themselves.
-    fn alike(&self, target: PersonNo, verb: Verb) -> Option<Alike> {
-        if self.person == Some(target) || self.is_near(self.people.names().place(target)) {
+    fn alike(&self, target: PersonNo, verb: Verb) -> Option<(u16, u64)> {
+        if self.special.has(self.people.names().place(target)) {
             return None;
         }
         let kind = self.people.names().kind(target)?;
-        let scopes = self.rules.stranger_scopes(&self.people, self.person, target)?;
-        Some((kind, scopes, verb))
+        Some((kind, self.rules.stranger_scopes(&self.settings, &self.people, target, verb)?))
     }
 
     fn ask(&self, target: PersonNo, verb: Verb) -> Ruling {
         match self.person {
-            Some(person) => self.rules.ruling_between(&self.people, person, target, verb),
+            Some(person) => self.rules.ruling_under(&self.settings, &self.people, person, target, verb),
             None => match self.people.user_id(target, self.rules.server()) {
                 Some(target) => self.rules.ruling(self.user_id, &target, verb),
                 None => UNNAMED,

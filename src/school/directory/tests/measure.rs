@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Searches measured for each query and role.
-const RUNS: usize = 200;
+const RUNS: usize = if cfg!(debug_assertions) { 10 } else { 200 };
 
 fn percentiles(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort_unstable();
