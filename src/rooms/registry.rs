@@ -6,7 +6,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 use ruma::{OwnedServerName, RoomId, RoomVersionId, UserId, events::StateEventType};
 
 use super::{
@@ -34,10 +34,11 @@ use crate::{
     users::PushRules,
 };
 
-/// Rooms kept in memory though nobody uses them at the moment.
-const ROOMS_KEPT: usize = 20_000;
-/// Users whose room lists are kept in memory.
+/// Rooms kept in memory though nobody uses them at the moment: some 10 KiB each.
+const ROOMS_KEPT: usize = 12_000;
+/// Users whose room lists may be kept in memory, and how many rooms may be in all lists together: a list keeps its rooms.
 const USERS_KEPT: usize = 20_000;
+const LISTED_KEPT: u64 = 50_000;
 /// Threads whose replies are kept counted.
 const THREADS_KEPT: usize = 5_000;
 /// Locks that keep one room from being loaded twice at once.
@@ -96,9 +97,19 @@ pub struct UserRoom {
     pub record: MemberRecord,
 }
 
+/// Weighs a list by its rooms.
+#[derive(Clone)]
+struct Listed;
+
+impl Weighter<UserNo, Arc<Vec<UserRoom>>> for Listed {
+    fn weight(&self, _: &UserNo, list: &Arc<Vec<UserRoom>>) -> u64 {
+        list.len() as u64 + 1
+    }
+}
+
 /// The room lists of users, kept while nothing in them changes.
 struct UserRooms {
-    lists: Cache<UserNo, Arc<Vec<UserRoom>>>,
+    lists: Cache<UserNo, Arc<Vec<UserRoom>>, Listed>,
     /// Raised with each change of a user's memberships: a list read meanwhile is not kept.
     /// Several users share a counter, which only costs a list that need not have been dropped.
     changes: Mutex<Box<[u64]>>,
@@ -113,7 +124,7 @@ impl Rooms {
             known: Arc::default(),
             loaders: (0..LOADERS).map(|_| tokio::sync::Mutex::default()).collect(),
             lists: Arc::new(UserRooms {
-                lists: Cache::new(USERS_KEPT),
+                lists: Cache::with_weighter(USERS_KEPT, LISTED_KEPT, Listed),
                 changes: Mutex::new(vec![0; CHANGE_COUNTERS].into()),
             }),
             writes: Arc::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 use hashbrown::HashTable;
 
 use super::{
@@ -12,18 +12,11 @@ use super::{
             Class, Enrollment, EnrollmentRole, Link, Org, OrgType, Person, Relation, RoleGrant, SchoolRole, Session,
         },
     },
+    draft::{Draft, grade_number},
     groups::Groups,
-    index::{
-        Adult, Cell, ClassInfo, ClassNo, GONE, JUNIOR, NO_GRADE, OrgInfo, OrgNo, PACKED_MAX, People, PersonNo,
-        REACHABLE, SERVICE, hash, pack,
-    },
-    standing::Roles,
+    index::{Adult, ClassInfo, ClassNo, OrgInfo, OrgNo, PACKED_MAX, People, PersonNo, hash, pack},
 };
 use crate::store::{UserNo, schema::school::LinkDecision};
-
-/// The age below which a pupil is a junior, and the last grade of juniors.
-const JUNIOR_BELOW: i32 = 13;
-const JUNIOR_GRADE_MAX: u8 = 6;
 
 /// What sources call the people families may turn to, in lower case.
 const REACHABLE_TITLES: [&str; 6] = ["counselor", "counsellor", "office", "secretary", "principal", "administrator"];
@@ -51,25 +44,6 @@ pub struct Builder {
     enrollments: Vec<(u32, ClassNo, EnrollmentRole, bool)>,
     links: HashMap<(u32, u32), Adult>,
     person_orgs: Vec<(u32, OrgNo)>,
-}
-
-/// A person in the making.
-#[derive(Default)]
-struct Draft {
-    user: u64,
-    localpart: Box<str>,
-    given: Box<str>,
-    family: Box<str>,
-    display: Box<str>,
-    roles: Roles,
-    grade: Option<u8>,
-    birth_year: Option<u16>,
-    reachable: bool,
-    /// A source has told of them once.
-    known: bool,
-    /// They belong to the school today.
-    present: bool,
-    service: bool,
 }
 
 impl Builder {
@@ -313,7 +287,7 @@ impl Builder {
         let (mut cells, mut text) = (Vec::with_capacity(order.len()), String::new());
         for old in &order {
             if let Some(draft) = self.drafts.get(*old as usize) {
-                cells.push(self.cell(draft, &mut text));
+                cells.push(draft.cell(self.day, &mut text));
             }
         }
         let (people, class_count) = (cells.len(), self.class_list.len());
@@ -377,38 +351,6 @@ impl Builder {
         }
     }
 
-    fn cell(&self, draft: &Draft, text: &mut String) -> Cell {
-        let begin = u32::try_from(text.len()).unwrap_or(u32::MAX);
-        let parts = [&draft.localpart, &draft.given, &draft.family, &draft.display];
-        let lengths = parts.map(|part| {
-            let part = part.get(..part.floor_char_boundary(usize::from(u8::MAX))).unwrap_or_default();
-            text.push_str(part);
-            u8::try_from(part.len()).unwrap_or(0)
-        });
-        let junior = draft.roles.has(SchoolRole::Student) && self.is_junior(draft);
-        let reachable = draft.reachable || draft.roles.has(SchoolRole::Leadership);
-        let flags = [(junior, JUNIOR), (reachable, REACHABLE), (!draft.present, GONE), (draft.service, SERVICE)];
-        Cell {
-            user: UserNo(draft.user),
-            text: begin,
-            lengths,
-            roles: if draft.present { draft.roles } else { Roles::NONE },
-            flags: flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| flag).sum(),
-            grade: draft.grade.unwrap_or(NO_GRADE),
-        }
-    }
-
-    /// Who is known to be neither is no junior; who is of unknown age is one, because that is the safe side.
-    fn is_junior(&self, draft: &Draft) -> bool {
-        let age = draft.birth_year.map(|year| self.day.year() - i32::from(year));
-        match (age, draft.grade) {
-            (None, None) => true,
-            (age, grade) => {
-                age.is_some_and(|age| age < JUNIOR_BELOW) || grade.is_some_and(|grade| grade <= JUNIOR_GRADE_MAX)
-            }
-        }
-    }
-
     fn orgs_with_parents(&mut self) -> Box<[OrgInfo]> {
         let list = std::mem::take(&mut self.org_list);
         let with = |(info, parent): (OrgInfo, Option<Id>)| {
@@ -416,15 +358,5 @@ impl Builder {
             OrgInfo { parent, ..info }
         };
         list.into_iter().map(with).collect()
-    }
-}
-
-/// The grade a text begins with, as a number: `"05"`, `"7b"`, `"KG"` (0).
-fn grade_number(text: &str) -> Option<u8> {
-    let text = text.trim();
-    let digits = text.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-    match text.to_ascii_uppercase().as_str() {
-        "IT" | "PR" | "PK" | "TK" | "KG" | "K" => Some(0),
-        _ => digits.parse().ok().filter(|grade| *grade <= 13),
     }
 }

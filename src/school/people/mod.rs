@@ -7,12 +7,13 @@
 //! | file | what |
 //! |---|---|
 //! | `index` | [`People`]: looking people, classes, adults and children up |
-//! | `build`, `load` | making one: from rows, and from the tables |
+//! | `build`, `draft`, `load` | making one: from rows, a person in the making, from the tables |
 //! | `groups` | many short lists in two vectors |
 //! | `relations` | what two people are to each other |
 //! | `standing` | roles and age of one person, as the policy sees them |
 
 mod build;
+mod draft;
 mod groups;
 mod index;
 mod load;
