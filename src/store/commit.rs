@@ -140,7 +140,9 @@ impl Drop for Committer {
     fn drop(&mut self) {
         self.shared.waiting.lock().closed = true;
         self.shared.arrived.notify_one();
-        if let Some(thread) = self.thread.take() {
+        // What runs once a batch is visible should not hold the store; if it does, the thread cannot wait for itself.
+        let thread = self.thread.take().filter(|thread| thread.thread().id() != std::thread::current().id());
+        if let Some(thread) = thread {
             // A panic in the thread was reported when it happened.
             drop(thread.join());
         }

@@ -207,7 +207,8 @@ impl Imports {
     pub(super) fn stage(&self, batch: &mut Batch, number: u64, import: &Import) {
         let changed_ms = self.inner.parts.clock.now_ms();
         batch.put(&IMPORTS, &number, &Import { changed_ms, ..import.clone() });
-        let inner = self.inner.clone();
-        batch.on_visible(move || inner.changed.send_modify(|count| *count += 1));
+        // Not all of `inner`: the committer would hold the store, of which it is a part, beyond its answer.
+        let changed = self.inner.changed.clone();
+        batch.on_visible(move || changed.send_modify(|count| *count += 1));
     }
 }
