@@ -47,7 +47,8 @@ pub(super) struct Page {
 }
 
 impl Viewer<'_> {
-    /// Everybody a query finds whom the viewer sees, in the order of their names, with their rank.
+    /// Everybody a query finds whom the viewer sees, in the order of their names, with their rank. The school's own
+    /// account is nobody to write to.
     pub(super) fn seen(&self, query: Option<&Query>) -> impl Iterator<Item = (PersonNo, Rank)> {
         let Found { all, exact } = self.people.names().find(&self.people, query);
         let mut all = all;
@@ -59,7 +60,8 @@ impl Viewer<'_> {
         places.into_iter().filter_map(move |place| {
             let person = self.people.names().at(place)?;
             let distance = if self.is_near(place) { 0 } else { 2 - u64::from(self.shares_org(person)) };
-            self.sees(person).then(|| (person, Rank::new(distance, !exact.has(place), place)))
+            let shown = self.sees(person) && !self.people.standing(person).service;
+            shown.then(|| (person, Rank::new(distance, !exact.has(place), place)))
         })
     }
 
