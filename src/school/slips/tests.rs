@@ -137,6 +137,17 @@ async fn nobody_gets_a_slip_who_must_not() {
 }
 
 #[tokio::test]
+async fn a_slip_is_worth_nothing_once_its_owner_is_an_administrator() {
+    let office = Office::new().await;
+    let pia = office.pupil("pia").await;
+    let code = office.make(&[&pia], true).await.slips.remove(0).code;
+    let (user, _) = office.fixture.users.accounts.get(&pia).await.unwrap().unwrap();
+    office.fixture.users.accounts.set_admin(user, true).await.unwrap();
+    assert!(matches!(office.redeem(&code, PASSWORD).await, Err(SchoolError::Forbidden(_))));
+    assert!(!office.can_sign_in("pia", PASSWORD).await);
+}
+
+#[tokio::test]
 async fn requests_are_bounded_and_written_down_without_the_code() {
     let office = Office::new().await;
     let by = Author::console();
