@@ -75,6 +75,7 @@ pub use self::{
     pushers::Pushers,
     registration::{Grant, NewAccount, Registered},
     registration_tokens::RegistrationTokens,
+    service::is_ordinary,
     sessions::{Authenticated, Refreshed, Session, Sessions},
     shared_secret::{SharedSecret, SharedSecretRequest, to_hex},
     to_device::ToDevice,

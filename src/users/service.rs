@@ -8,6 +8,11 @@ use crate::store::{
     schema::users::{ACCOUNTS, Account, PROFILE_FIELDS},
 };
 
+/// Whether an account of the reserved name is somebody's: made before the name was reserved, or used as one since.
+pub fn is_ordinary(account: &Account) -> bool {
+    account.password.is_some() || account.admin || account.guest || account.deactivated
+}
+
 impl Users {
     /// The server's own account: made when it is first wanted, without a password, so that nobody can sign in to it.
     ///
@@ -18,8 +23,7 @@ impl Users {
             .map_err(|_| UsersError::Internal("the server's own account has no id"))?;
         let _guard = self.locks.name(RESERVED_LOCALPART).await;
         if let Some((user, account)) = self.accounts.get(&user_id).await? {
-            let ordinary = account.password.is_some() || account.admin || account.guest || account.deactivated;
-            return if ordinary { Err(UsersError::NameTaken) } else { Ok((user_id, user)) };
+            return if is_ordinary(&account) { Err(UsersError::NameTaken) } else { Ok((user_id, user)) };
         }
         let mut batch = Batch::new();
         let user = self.store.mint_user(&user_id, &mut batch).await?;

@@ -72,9 +72,13 @@ impl Rules {
         if user.server_name() == self.server() { people.find(user) } else { None }
     }
 
-    /// Whether a user is the school's own account.
+    /// Whether a user is the school's own account, and not somebody who has had its name for longer.
     pub(super) fn is_service(&self, user: &UserId) -> bool {
-        user.localpart() == SERVICE_LOCALPART && user.server_name() == self.server()
+        if user.localpart() != SERVICE_LOCALPART {
+            return false;
+        }
+        let people = self.people();
+        self.known(&people, user).is_some_and(|person| people.standing(person).service)
     }
 
     /// Whether the school made a room, also while it is being made.

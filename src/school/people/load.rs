@@ -15,6 +15,7 @@ use crate::{
             users::{ACCOUNTS, Account},
         },
     },
+    users::is_ordinary,
 };
 
 impl People {
@@ -69,7 +70,8 @@ impl People {
             for (_, role) in local.iter().skip(roles).take_while(|(other, _)| *other == user) {
                 builder.local_role(user, localpart, localpart, *role);
             }
-            if localpart == service {
+            // Somebody who has had this name for longer is an ordinary user, and not above the rules.
+            if localpart == service && !is_ordinary(&account) {
                 builder.service(user, localpart);
             }
             if account.locked || account.deactivated {
