@@ -53,6 +53,9 @@ impl Verb {
     }
 }
 
+/// Beginnings of the types of events that show a page from elsewhere in a room. Clients begin calls that way too.
+const WIDGETS: [&str; 2] = ["im.vector.modular.widgets", "m.widget"];
+
 /// Beginnings of the types of events that belong to calls, finished proposals and such as clients use today.
 const CALLS: [&str; 7] = [
     "m.call",
@@ -64,9 +67,14 @@ const CALLS: [&str; 7] = [
     "org.matrix.msc4310.",
 ];
 
-/// Whether events and messages of a type belong to calls.
+/// Whether events and messages of a type belong to calls, or may begin one.
 pub fn is_call(event_type: &str) -> bool {
-    CALLS.iter().any(|prefix| event_type.starts_with(prefix))
+    CALLS.iter().any(|prefix| event_type.starts_with(prefix)) || is_widget(event_type)
+}
+
+/// Whether events of a type show a page from elsewhere.
+pub fn is_widget(event_type: &str) -> bool {
+    WIDGETS.iter().any(|prefix| event_type.starts_with(prefix))
 }
 
 /// Why something is not allowed.

@@ -45,12 +45,14 @@ impl Policy for Rules {
         if self.is_service(proposal.sender) {
             return Ok(());
         }
-        // Most events are messages in larger rooms that are nobody's but their members': nothing is looked up for them.
-        if !in_school_room && is_plain(proposal) && proposal.view.joined.len() > direct::MEMBERS {
-            return Ok(());
-        }
         let people = self.people();
         if !people.is_loaded() {
+            return Ok(());
+        }
+        // Most events are messages of adults in larger rooms that are nobody's but their members': nothing more is
+        // looked up for them.
+        let family = self.known(&people, proposal.sender).is_some_and(|person| people.roles(person).is_family());
+        if !in_school_room && !family && is_plain(proposal) && proposal.view.joined.len() > direct::MEMBERS {
             return Ok(());
         }
         let scene = Scene { rules: self, people, proposal };

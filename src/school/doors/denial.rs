@@ -85,7 +85,9 @@ pub(super) enum Unfit {
 /// A change of a room of families.
 pub(super) fn family_state(kind: &str) -> Decision {
     let message = match kind {
-        "m.room.encryption" => "Rooms with pupils or guardians in them are not encrypted, so that the school can help.",
+        "m.room.encryption" | "m.room.encrypted" => {
+            "Rooms with pupils or guardians in them are not encrypted, so that the school can help."
+        }
         "m.room.power_levels" => "Who may do what in this room is not yours to change.",
         _ => "This cannot be changed in a room with pupils or guardians in it.",
     };
@@ -95,6 +97,11 @@ pub(super) fn family_state(kind: &str) -> Decision {
 /// A chat of two that is not allowed, or not any more.
 pub(super) fn direct() -> Decision {
     no("rooms.direct", "The rules of your school do not let the two of you write to each other here, without others.")
+}
+
+/// A group in which nobody is left who may have this member in one.
+pub(super) fn group() -> Decision {
+    no("rooms.group", "Nobody is left in this room with whom the rules of your school let you have a group.")
 }
 
 /// A call that is not allowed with everybody in the room.

@@ -11,13 +11,15 @@ use super::{
 };
 use crate::{
     event::content::{self, CanonicalAlias, JoinRules},
-    rooms::policy::Decision,
+    rooms::policy::{Decision, is_widget},
 };
 
-/// Decides about state in a room that is not the school's. Saying what is in force already is allowed.
+/// Decides about state in a room that is not the school's, and about what nobody but its members could read. Saying what
+/// is in force already is allowed.
 pub(super) fn check(scene: &Scene<'_>) -> Decision {
     let proposal = scene.proposal;
-    if proposal.state_key.is_none() || fits(scene) || scene.changes_nothing() {
+    let readable = *proposal.kind != TimelineEventType::RoomEncrypted;
+    if readable && (proposal.state_key.is_none() || fits(scene) || scene.changes_nothing()) {
         return Ok(());
     }
     if scene.is_family(proposal.sender) || is_family_room(&scene.people, proposal.view) {
@@ -41,6 +43,8 @@ fn fits(scene: &Scene<'_>) -> bool {
         TimelineEventType::RoomCanonicalAlias => CanonicalAlias::read(content).all().next().is_none(),
         // Who made a room gives its first levels; afterwards they are for those who work here.
         TimelineEventType::RoomPowerLevels => proposal.new || !scene.is_family(proposal.sender),
+        // They stay in the room for whoever comes later, so it does not help that nobody else is in it yet.
+        other if is_widget(&other.to_string()) => !scene.is_family(proposal.sender),
         _ => true,
     }
 }

@@ -6,7 +6,7 @@ use ruma::{
     events::{TimelineEventType, room::member::MembershipState},
 };
 
-use super::{calls, denial, scene::Scene, supervised};
+use super::{super::rooms::is_family, calls, denial, scene::Scene, supervised};
 use crate::{
     event::content,
     rooms::policy::{Decision, is_call},
@@ -24,6 +24,9 @@ pub(super) fn check(scene: &Scene<'_>, link: Option<&RoomLink>) -> Decision {
     }
     if link.is_some_and(|link| link.kind == RoomKind::Supervised) {
         supervised::check(scene)?;
+    }
+    if *proposal.kind == TimelineEventType::RoomEncrypted && link.is_some_and(|link| is_family(link.kind)) {
+        return denial::family_state("m.room.encrypted");
     }
     if proposal.state_key.is_some() {
         state(scene, link.map(|link| link.kind))?;

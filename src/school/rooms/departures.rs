@@ -1,4 +1,7 @@
-//! Whoever has left the school, or is locked out of it, leaves every room: also those the school did not make.
+//! Whoever has left the school, or is locked out of it, leaves every room: also those the school did not make. And an
+//! adult who must not be in contact with a pupil leaves the rooms that people made and that pupil is in.
+
+use std::collections::HashSet;
 
 use ruma::events::{StateEventType, room::member::MembershipState};
 use serde_json::json;
@@ -10,7 +13,7 @@ use super::{
 };
 use crate::{
     event::{Content, content},
-    rooms::{NewEvent, Room, RoomsError},
+    rooms::{NewEvent, Room, Rooms, RoomsError},
     store::{UserNo, schema::rooms::Membership},
 };
 
@@ -48,6 +51,51 @@ impl Desk {
             }
         }
         Ok(any)
+    }
+
+    /// Parts pupils from the adults with whom they have no contact, in rooms that the school did not make: in its own
+    /// they are only together where the roster says so. Rooms made later never have both. The answer is how many adults
+    /// left any.
+    pub(super) async fn part(&self, people: &People) -> Result<u64, SchoolError> {
+        let apart = |adult| people.children_of(adult).iter().filter(|link| !link.is_contact());
+        let pairs: HashSet<(UserNo, UserNo)> = people
+            .iter()
+            .flat_map(|adult| apart(adult).map(move |link| (people.user(adult), people.user(link.person))))
+            .collect();
+        self.parted.lock().retain(|pair| pairs.contains(pair));
+        let mut parted = 0;
+        for (adult, student) in pairs {
+            if self.parted.lock().contains(&(adult, student)) {
+                continue;
+            }
+            let (left, stays) = self.keep_apart(adult, student).await?;
+            parted += u64::from(left);
+            // Tried again in the next pass.
+            if !stays {
+                self.parted.lock().insert((adult, student));
+            }
+        }
+        Ok(parted)
+    }
+
+    /// Whether the adult left any room, and whether they are still in one.
+    async fn keep_apart(&self, adult: UserNo, student: UserNo) -> Result<(bool, bool), SchoolError> {
+        let (mut left, mut stays) = (false, false);
+        for one in self.rooms.user_rooms(adult).await?.iter() {
+            let here = matches!(one.record.membership, Membership::Join | Membership::Invite | Membership::Knock);
+            let both = here && Rooms::has_joined(&one.room, student);
+            if !both || self.rules.rooms().get(one.room.number).is_some() {
+                continue;
+            }
+            match self.leave(&one.room, adult).await {
+                Ok(()) => left = true,
+                Err(error) => {
+                    stays = true;
+                    tracing::warn!(%error, room = %one.room.id, "two who must be kept apart are still in one room");
+                }
+            }
+        }
+        Ok((left, stays))
     }
 
     async fn take_out(&self, room: &std::sync::Arc<Room>, user: UserNo) -> Result<(), SchoolError> {

@@ -51,6 +51,8 @@ pub(in crate::school) struct Desk {
     pub(super) applied: Mutex<Option<Applied>>,
     /// People who are gone, and whose rooms were left.
     pub(super) cleared: Mutex<HashSet<UserNo>>,
+    /// Adults and pupils without contact, who were taken out of each other's rooms.
+    pub(super) parted: Mutex<HashSet<(UserNo, UserNo)>>,
     service: OnceCell<(OwnedUserId, UserNo)>,
     pairs: [tokio::sync::Mutex<()>; PAIRS],
 }
@@ -85,6 +87,7 @@ impl Desk {
             notifier,
             applied: Mutex::default(),
             cleared: Mutex::default(),
+            parted: Mutex::default(),
             service: OnceCell::new(),
             pairs: std::array::from_fn(|_| tokio::sync::Mutex::default()),
         }

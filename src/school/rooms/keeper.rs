@@ -201,7 +201,8 @@ impl Pass<'_> {
     }
 
     async fn departures(&mut self) -> Result<(), SchoolError> {
-        self.summary.departed += self.keeper.desk.clear_departed(&self.people).await?;
+        let desk = &self.keeper.desk;
+        self.summary.departed += desk.clear_departed(&self.people).await? + desk.part(&self.people).await?;
         Ok(())
     }
 

@@ -28,6 +28,7 @@ mod watched;
 
 pub(super) use self::{
     desk::{Desk, DeskParts},
+    wanted::is_family,
     watched::{Pair, pair_key},
 };
 pub use self::{

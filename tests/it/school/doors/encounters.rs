@@ -1,9 +1,14 @@
 //! Who comes into whose company: third members, groups, chats of two, calls.
 
+use homeroom::{
+    rooms::policy::Verb,
+    school::{audit::Author, decisions::NewLinkDecision, roster::EnrollmentRole},
+};
 use reqwest::Method;
+use ruma::{UserId, user_id};
 use serde_json::json;
 
-use super::{NOBODY, V3, Walk, in_room, like_nobody, refused_by};
+use super::{super::small::enroll, NOBODY, V3, Walk, in_room, like_nobody, refused_by};
 use crate::harness::{Client, escape};
 
 /// A group of the tutor and pupils of 8a, all of them in it.
@@ -67,6 +72,87 @@ async fn a_group_of_pupils_holds_as_long_as_it_is_one() {
     tutor.invite(&room, walk.id("classmate")).await.ok();
     walk.small.client("classmate").join(&room).await.ok();
     message(pupil, &room, "3").await.ok();
+}
+
+#[tokio::test]
+async fn a_group_of_pupils_is_read_only_once_its_teacher_has_left() {
+    let mut walk = Walk::start().await;
+    walk.small.reimport(|roster| enroll(roster, "8a", "junior", EnrollmentRole::Student, false)).await;
+    let room = group(&walk).await;
+    let (tutor, junior) = (walk.small.client("tutor"), walk.small.client("junior"));
+    tutor.invite(&room, &junior.user_id).await.ok();
+    junior.join(&room).await.ok();
+    message(junior, &room, "1").await.ok();
+    tutor.leave(&room).await.ok();
+    for name in ["pupil", "classmate", "junior"] {
+        let client = walk.small.client(name);
+        refused_by(name, &message(client, &room, "2").await, "rooms.group");
+        let topic = client.set_state(&room, "m.room.topic", "", json!({ "topic": "written all the same" })).await;
+        assert_eq!(topic.status, 403, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_school_could_not_read_is_not_sent_among_families() {
+    let walk = Walk::start().await;
+    let room = group(&walk).await;
+    let body = json!({ "algorithm": "m.megolm.v1.aes-sha2", "ciphertext": "x", "session_id": "y" });
+    for name in ["pupil", "classmate"] {
+        let path = format!("send/m.room.encrypted/{name}");
+        let answer = in_room(walk.small.client(name), Method::PUT, &room, &path, body.clone()).await;
+        refused_by(name, &answer, "rooms.families");
+    }
+}
+
+#[tokio::test]
+async fn pupils_begin_no_calls_by_widgets() {
+    let walk = Walk::start().await;
+    let pupil = walk.small.client("pupil");
+    let room = pupil.create_room(json!({})).await;
+    for kind in ["im.vector.modular.widgets", "m.widget"] {
+        let answer =
+            pupil.set_state(&room, kind, "call", json!({ "type": "jitsi", "url": "https://other.example" })).await;
+        refused_by(kind, &answer, "rooms.families");
+    }
+}
+
+#[tokio::test]
+async fn who_must_be_kept_apart_is_taken_out_of_rooms_that_people_made() {
+    let walk = Walk::start().await;
+    let small = &walk.small;
+    let guests = ["pupil", "guardian"].map(|name| walk.id(name));
+    let room = small.client("tutor").create_room(json!({ "name": "Talk", "invite": guests })).await;
+    for name in ["pupil", "guardian"] {
+        small.client(name).join(&room).await.ok();
+    }
+    message(small.client("guardian"), &room, "1").await.ok();
+    let apart = NewLinkDecision {
+        student: UserId::parse(walk.id("pupil")).unwrap(),
+        adult: UserId::parse(walk.id("guardian")).unwrap(),
+        contact: None,
+        isolated: Some(true),
+        reason: "a court has decided".into(),
+    };
+    small.school().decisions.decide_link(&apart, &Author::console()).await.unwrap();
+    small.school().rooms.settled().await;
+    let joined = small.client("tutor").room(&room, "joined_members").await.ok();
+    let joined = joined["joined"].as_object().unwrap();
+    assert!(joined.contains_key(walk.id("pupil")) && !joined.contains_key(walk.id("guardian")), "{joined:?}");
+    assert_eq!(message(small.client("guardian"), &room, "2").await.status, 403);
+}
+
+#[tokio::test]
+async fn an_ordinary_account_with_the_schools_name_is_not_above_the_rules() {
+    let walk = Walk::start().await;
+    let school = walk.small.school();
+    let name = user_id!("@school:school.example");
+    let pupil = UserId::parse(walk.id("pupil")).unwrap();
+    assert!(school.rules.ruling(name, &pupil, Verb::See).is_allowed());
+    let users = &walk.small.server.app().services().users;
+    let (user, _) = users.accounts.get(name).await.unwrap().unwrap();
+    users.change_password(user, "an ordinary horse".into(), false, None).await.unwrap();
+    school.refresh().await.unwrap();
+    assert!(school.rules.ruling(name, &pupil, Verb::See).hidden);
 }
 
 #[tokio::test]
