@@ -160,7 +160,7 @@ pub(super) enum SchoolCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RoleCommand {
-    /// Give a role, such as safeguarding_lead
+    /// Give a role, such as leadership
     Add {
         /// The user id, or its part before the colon
         user: String,

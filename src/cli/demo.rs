@@ -151,17 +151,13 @@ impl Folder {
     fn new(data: Option<&Path>) -> io::Result<Self> {
         let mut builder = fs::DirBuilder::new();
         builder.mode(0o700);
-        match data {
-            Some(path) => {
-                builder.recursive(true).create(path)?;
-                Ok(Self { path: std::path::absolute(path)?, keep: true })
-            }
-            None => {
-                let path = std::env::temp_dir().join(format!("homeroom-demo-{}", Ids::system().opaque(10)));
-                builder.create(&path)?;
-                Ok(Self { path, keep: false })
-            }
+        if let Some(path) = data {
+            builder.recursive(true).create(path)?;
+            return Ok(Self { path: std::path::absolute(path)?, keep: true });
         }
+        let path = std::env::temp_dir().join(format!("homeroom-demo-{}", Ids::system().opaque(10)));
+        builder.create(&path)?;
+        Ok(Self { path, keep: false })
     }
 }
 

@@ -239,7 +239,7 @@ impl Knocks {
             let (standing, _) = self.rules.standing(&people, user);
             standing.roles.has(SchoolRole::Student) && !standing.roles.works_here()
         };
-        if is_pupil(one) != is_pupil(other) { OverrideEffect::Supervised } else { OverrideEffect::Allow }
+        if is_pupil(one) == is_pupil(other) { OverrideEffect::Allow } else { OverrideEffect::Supervised }
     }
 
     /// Whether somebody has to ask another before writing to them, and may.

@@ -191,7 +191,7 @@ impl Explained {
     /// The decision about two people.
     pub fn of(rules: &Rules, actor: &UserId, target: &UserId, verb: Verb) -> Self {
         let why = rules.why(actor, target, verb);
-        let roles = |roles: &[SchoolRole]| roles.iter().map(|role| role.name().to_owned()).collect();
+        let named = |roles: &[SchoolRole]| roles.iter().map(|role| role.name().to_owned()).collect();
         let steps = why.steps.iter().map(|step| ExplainedStep {
             rule: step.rule.to_owned(),
             verb: step.verb.name().to_owned(),
@@ -210,8 +210,8 @@ impl Explained {
             message: why.ruling.message.to_owned(),
             hidden: why.ruling.hidden,
             relations: why.relations.iter().map(|relation| (*relation).to_owned()).collect(),
-            actor_roles: roles(&why.actor_roles),
-            target_roles: roles(&why.target_roles),
+            actor_roles: named(&why.actor_roles),
+            target_roles: named(&why.target_roles),
             steps: steps.collect(),
             expires_ms: why.expires_ms,
             policy_version: why.policy_version,

@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use crate::{
     http::{ApiError, Auth, services::Services},
-    school::audit::Author,
+    school::{audit::Author, roster::SchoolRole},
     users::Session,
 };
 
@@ -28,6 +28,22 @@ impl FromRequestParts<Arc<Services>> for Administrator {
     async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, ApiError> {
         let Auth(session) = Auth::from_request_parts(parts, services).await?;
         if session.admin { Ok(Self(session)) } else { Err(refusal()) }
+    }
+}
+
+/// The session of an administrator, or of somebody who answers for the children's safety: they may look at what happened,
+/// and why.
+#[derive(Debug)]
+pub struct Reader;
+
+impl FromRequestParts<Arc<Services>> for Reader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, services: &Arc<Services>) -> Result<Self, ApiError> {
+        let Auth(session) = Auth::from_request_parts(parts, services).await?;
+        let people = services.school.people();
+        let lead = people.of_user(session.user).is_some_and(|who| people.roles(who).has(SchoolRole::SafeguardingLead));
+        if session.admin || lead { Ok(Self) } else { Err(refusal()) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The school's interface, `/_homeroom/v1`: what Matrix has no endpoint for.
 //!
 //! Requests carry a Matrix access token, refusals have Matrix's shape, lists take `limit` and `from` and answer
-//! `next_batch`. Every handler stands in the OpenAPI document (`openapi`), which a test compares with the route table
+//! `next_batch`. Every handler stands in the `OpenAPI` document (`openapi`), which a test compares with the route table
 //! and with the replies.
 //!
 //! | file | what |

@@ -54,7 +54,9 @@ impl Shell {
         command.arg("--config").arg(&self.config).arg("school").args(arguments).current_dir(self.folder.path());
         let output = command.kill_on_drop(true).output().await.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+        let (out, err) = (text(output.stdout), text(output.stderr));
+        let code = output.status.code().unwrap_or_else(|| panic!("{arguments:?}: {} {out} {err}", output.status));
+        Said { code, out, err }
     }
 
     fn path(&self, name: &str) -> String {

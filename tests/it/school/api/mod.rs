@@ -4,9 +4,10 @@
 //! - `document`: the document and the routes; who may call what
 //! - `office`: what administrators do; `imports`: rosters in and out
 //! - `slips`, `knocks`: their lives
-//! - `command`: `homeroom school` as a process
+//! - `command`, `demo`: `homeroom school` and `homeroom demo` as processes
 
 mod command;
+mod demo;
 mod document;
 mod imports;
 mod knocks;

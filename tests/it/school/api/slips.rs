@@ -84,13 +84,17 @@ async fn a_slip_is_revoked() {
 
 #[tokio::test]
 async fn codes_cannot_be_tried_without_end() {
-    let server = Server::with(|config| config.limits.enabled = true).await;
+    let server = Server::with(|config| {
+        config.limits.enabled = true;
+        config.limits.login_per_address = homeroom::config::Rate::new(3, 600);
+    })
+    .await;
     let mut refused = 0;
-    for _ in 0..200 {
+    for _ in 0..10 {
         let answer = activate(&server, "22222-22222-22222", PASSWORD).await;
         refused += usize::from(answer.status == 429);
     }
-    assert!(refused > 0);
+    assert!(refused > 5, "{refused}");
 }
 
 #[tokio::test]
