@@ -13,6 +13,7 @@ pub struct Route<'a> {
     segments: [&'a str; SEGMENTS_MAX],
     count: usize,
     media: bool,
+    school: bool,
 }
 
 impl<'a> Route<'a> {
@@ -32,7 +33,8 @@ impl<'a> Route<'a> {
         if parts.next() == Some("unstable") && !media {
             parts.next();
         }
-        let mut route = Self { method, segments: [""; SEGMENTS_MAX], count: 0, media };
+        let school = path.starts_with("/_homeroom/");
+        let mut route = Self { method, segments: [""; SEGMENTS_MAX], count: 0, media, school };
         for (slot, segment) in route.segments.iter_mut().zip(parts) {
             *slot = segment;
             route.count += 1;
@@ -49,6 +51,11 @@ impl<'a> Route<'a> {
     /// The method of the request.
     pub fn method(&self) -> &Method {
         self.method
+    }
+
+    /// Whether it belongs to the school's own interface.
+    pub fn is_school(&self) -> bool {
+        self.school
     }
 
     /// The segments after the version; parameters stand as their pattern.
