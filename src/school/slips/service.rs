@@ -256,7 +256,9 @@ struct Turn<'a> {
 
 impl<'a> Turn<'a> {
     fn take(redeeming: &'a Mutex<HashSet<[u8; 32]>>, hash: [u8; 32]) -> Option<Self> {
-        redeeming.lock().insert(hash).then_some(Self { redeeming, hash })
+        // Made only when it is taken: one that is dropped gives the turn of another up, and waits for the lock.
+        let free = redeeming.lock().insert(hash);
+        free.then(|| Self { redeeming, hash })
     }
 }
 
