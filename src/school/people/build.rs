@@ -256,6 +256,14 @@ impl Builder {
         link.isolated = decision.isolated.unwrap_or(link.isolated);
     }
 
+    /// An administrator of this server. Who no source ever told of works for the school; for others the roster speaks.
+    pub fn administrator(&mut self, user: UserNo, localpart: &str) {
+        let number = self.draft(user, localpart);
+        if self.draft_mut(number).is_some_and(|draft| !draft.known) {
+            self.local_role(user, localpart, localpart, SchoolRole::Staff);
+        }
+    }
+
     /// An account that is locked or closed: whoever it was, they have left.
     pub fn barred(&mut self, user: UserNo) {
         let number = self.by_user.get(&user).copied();

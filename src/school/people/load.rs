@@ -70,6 +70,9 @@ impl People {
             for (_, role) in local.iter().skip(roles).take_while(|(other, _)| *other == user) {
                 builder.local_role(user, localpart, localpart, *role);
             }
+            if account.admin {
+                builder.administrator(user, localpart);
+            }
             // Somebody who has had this name for longer is an ordinary user, and not above the rules.
             if localpart == service && !is_ordinary(&account) {
                 builder.service(user, localpart);

@@ -204,6 +204,17 @@ fn who_left_is_gone_also_with_a_role_given_here() {
 }
 
 #[test]
+fn an_administrator_whom_no_roster_knows_works_for_the_school() {
+    let mut small = Small::new();
+    // The third account is the pupil p.
+    small.builder.administrator(UserNo(97), "p");
+    small.builder.administrator(UserNo(500), "it");
+    let people = small.builder.finish();
+    assert!(people.roles(find(&people, "it")).has(SchoolRole::Staff));
+    assert!(!people.roles(find(&people, "p")).works_here());
+}
+
+#[test]
 fn juniors_are_the_young_and_those_of_unknown_age() {
     let mut builder = Builder::new(day("2026-11-22"));
     let cases = [
