@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     event::{Content, room_version},
-    store::schema::rooms::PUBLISHED,
+    store::{Batch, RoomNo, schema::rooms::PUBLISHED},
 };
 
 /// Who is invited, and how they are called.
@@ -38,6 +38,19 @@ impl Rooms {
     /// [`RoomsError::UnsupportedVersion`], [`RoomsError::AliasInUse`], [`RoomsError::Invalid`],
     /// [`RoomsError::InvalidRoomState`], [`RoomsError::BadJson`], [`RoomsError::NoUser`], [`RoomsError::Policy`].
     pub async fn create_room(&self, actor: &Actor<'_>, request: CreateRoom) -> Result<OwnedRoomId, RoomsError> {
+        self.create_room_with(actor, request, |_, _| {}).await
+    }
+
+    /// The same; `also` adds rows about the room to its commit.
+    ///
+    /// # Errors
+    /// As [`Self::create_room`].
+    pub async fn create_room_with(
+        &self,
+        actor: &Actor<'_>,
+        request: CreateRoom,
+        also: impl FnOnce(RoomNo, &mut Batch) + Send,
+    ) -> Result<OwnedRoomId, RoomsError> {
         let rules = room_version::supported(&request.version)
             .ok_or_else(|| RoomsError::UnsupportedVersion(request.version.clone()))?;
         let (terms, invitees) = self.invitees(actor, &request).await?;
@@ -73,6 +86,7 @@ impl Rooms {
         if request.published {
             writer.batch().put(&PUBLISHED, &room.number, &());
         }
+        also(room.number, writer.batch());
         writer.commit().await?;
         drop(guard);
         Ok(room.id.clone())

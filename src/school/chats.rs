@@ -11,11 +11,11 @@ use ruma::{OwnedRoomId, UserId};
 use super::{
     SchoolError,
     policy::Outcome,
-    rooms::{Desk, Pair, pair_key},
+    rooms::{Chat, Desk, Pair, pair_key},
 };
 use crate::{
     rooms::{Actor, CreateRoom, Preset, RoomsError, policy::Verb},
-    store::schema::school::RoomKind,
+    store::{Batch, schema::school::RoomKind},
 };
 
 /// Chats. Cheap to clone.
@@ -56,8 +56,14 @@ impl Chats {
                 message: ruling.message.into(),
                 reason: format!("knock.{}", ruling.rule),
             })),
+            Outcome::Allow => {
+                let chat = Chat { pair: (people.user(one), people.user(other)), held: false };
+                let book = desk.rules.rooms().clone();
+                let record = move |room, batch: &mut Batch| book.stage_chat(batch, room, chat);
+                Ok(desk.rooms.create_room_with(actor, request, record).await?)
+            }
             // What is denied is denied where people who do not exist are.
-            Outcome::Allow | Outcome::Deny => Ok(desk.rooms.create_room(actor, request).await?),
+            Outcome::Deny => Ok(desk.rooms.create_room(actor, request).await?),
         }
     }
 

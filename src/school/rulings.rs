@@ -63,6 +63,20 @@ impl Rules {
         self.ruling_under(&self.in_force.policy().compiled, people, actor, target, verb)
     }
 
+    /// The same, as if neither of them ignored the other: for what lasts.
+    pub(super) fn ruling_but_for_blocks(
+        &self,
+        people: &People,
+        actor: PersonNo,
+        target: PersonNo,
+        verb: Verb,
+    ) -> Ruling {
+        let settings = &self.in_force.policy().compiled;
+        let (actor, target) = (Party::person(people, actor), Party::person(people, target));
+        let facts = Facts { blocked: false, ..self.facts(people, settings, &actor, &target, verb) };
+        decide(&facts, settings)
+    }
+
     /// The same under other settings than those in force, to see what they would change.
     pub fn ruling_under(
         &self,

@@ -49,6 +49,9 @@ impl Policy for Rules {
         if !people.is_loaded() {
             return Ok(());
         }
+        if self.is_closed_chat(proposal.room, proposal.kind) {
+            return denial::closed_chat();
+        }
         // Most events are messages of adults in larger rooms that are nobody's but their members': nothing more is
         // looked up for them.
         let family = self.known(&people, proposal.sender).is_some_and(|person| people.roles(person).is_family());

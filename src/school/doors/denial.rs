@@ -39,6 +39,11 @@ pub(super) fn closed() -> Decision {
     no("rooms.closed", "This room is closed. You can read it, but nobody can write in it at the moment.")
 }
 
+/// A chat of two that the school has closed.
+pub(super) fn closed_chat() -> Decision {
+    no("rooms.closed", super::super::rooms::CLOSED)
+}
+
 /// Somebody who cannot come into this company.
 pub(super) fn company(own: bool) -> Decision {
     if own {

@@ -38,7 +38,8 @@ pub struct RoomLine {
 }
 
 impl SchoolRooms {
-    /// At most `limit` of the school's rooms, from after room `after`, by their numbers; `wanted` chooses.
+    /// At most `limit` of the school's rooms, and of the chats of two that are closed, from after room `after`, by their
+    /// numbers; `wanted` chooses.
     ///
     /// # Errors
     /// The store failed.
@@ -48,13 +49,18 @@ impl SchoolRooms {
         limit: usize,
         wanted: impl Fn(&RoomLink) -> bool,
     ) -> Result<Vec<RoomLine>, SchoolError> {
-        let mut all = self.desk.rules.rooms().all();
+        let book = self.desk.rules.rooms();
+        let mut all = book.all();
+        // Chats of two are their own business until they are closed.
+        let closed = book.chats().into_iter().filter(|(_, chat)| chat.held);
+        all.extend(closed.map(|(number, chat)| (number, chat.link().into())));
         all.retain(|(number, link)| after.is_none_or(|after| *number > after) && wanted(link));
         all.sort_by_key(|(number, _)| *number);
         let mut lines = Vec::new();
         for (number, link) in all.into_iter().take(limit) {
             let Some(room) = self.desk.rooms.get(number).await? else { continue };
             let view = room.view();
+            let alone = u64::from(link.kind != RoomKind::Direct);
             let kind = ruma::events::StateEventType::RoomName;
             let name = self.desk.rooms.state_event(number, view.state, &kind, "").await?;
             lines.push(RoomLine {
@@ -63,18 +69,23 @@ impl SchoolRooms {
                 link: RoomLink::clone(&link),
                 name: name.and_then(|event| content::name(&event.pdu.content)).map(String::from),
                 members: view.joined_count,
-                orphaned: view.joined_count <= 1,
+                orphaned: view.joined_count <= alone,
             });
         }
         Ok(lines)
     }
 
-    /// Makes a room read-only until it is opened again, or opens it. Opening does not bring back what the roster or a
+    /// Makes a room read-only until it is opened again, or opens it; also a chat that two people made for themselves. Opening does not bring back what the roster or a
     /// missing adult keeps shut: the next pass sees to that.
     ///
     /// # Errors
     /// [`SchoolError::NotFound`] when it is none of the school's rooms.
     pub async fn freeze(&self, room_id: &RoomId, frozen: bool, by: &Author) -> Result<(), SchoolError> {
+        if let Some(number) = self.desk.store.room(room_id).await?
+            && self.desk.rules.rooms().chat(number).is_some()
+        {
+            return self.desk.hold(number, frozen, by, None).await;
+        }
         let (desk, number, link) = self.find(room_id).await?;
         let room = desk.rooms.get(number).await?.ok_or(SchoolError::NotFound("room"))?;
         let mut edit = Edit::of(desk, &room).await?;
@@ -103,9 +114,10 @@ impl SchoolRooms {
         }
         let room = desk.rooms.get(number).await?.ok_or(SchoolError::NotFound("room"))?;
         let mut edit = Edit::of(desk, &room).await?;
+        let user = desk.store.user(actor).await?.filter(|user| edit.joined().contains(user));
+        user.ok_or(SchoolError::NotFound("room of a class"))?;
         let teaches = edit.writer.view().power.user_level(actor).reaches(super::wanted::ADULT_POWER);
-        let user = desk.store.user(actor).await?;
-        if !teaches || !user.is_some_and(|user| edit.joined().contains(&user)) {
+        if !teaches {
             return Err(SchoolError::Forbidden("Only who teaches here can do this".into()));
         }
         let powers = edit.powers().await?;

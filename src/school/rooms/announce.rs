@@ -2,10 +2,11 @@
 //!
 //! A tutor writes once, in the room of the class's families, and the school repeats it to each family where only that
 //! family reads it; what the leadership writes in a school's announcements is repeated to every homeroom and family.
-//! Guardians so never see each other, with any client. Each reader's room remembers how far it was served, in the commit
-//! of the message: a crash leaves nothing out and repeats nothing.
+//! Guardians so never see each other, with any client. A family's room is made when there is something to tell it. Each
+//! reader's room remembers how far it was served, in the commit of the message: a crash leaves nothing out and repeats
+//! nothing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use ruma::{RoomId, UserId, events::TimelineEventType};
 use serde_json::{Map, Value, json};
@@ -15,7 +16,8 @@ use super::{
     SchoolRooms,
     desk::Desk,
     edit::Edit,
-    wanted::{ADULT_POWER, class_key},
+    families::homerooms,
+    wanted::{ADULT_POWER, class_key, key},
 };
 use crate::{
     event::content,
@@ -79,7 +81,7 @@ impl SchoolRooms {
 
     /// Sends on everything written so far, in the order of its writing.
     async fn send_on_now(&self, cursors: &mut HashMap<RoomNo, Position>) -> Result<(), SchoolError> {
-        let desk = &*self.desk;
+        let desk = &self.desk;
         let upto = desk.store.position();
         let mut new = Vec::new();
         for (number, link) in desk.rules.rooms().all() {
@@ -100,6 +102,7 @@ impl SchoolRooms {
         for (event, link) in new {
             let at = Position(u64::try_from(event.order).unwrap_or_default());
             if desk.is_announcement(&event).await? {
+                desk.make_families(&link).await?;
                 desk.repeat(&event, &link, at).await?;
             }
             let mut batch = crate::store::Batch::new();
@@ -131,7 +134,8 @@ impl SchoolRooms {
         let user = desk.store.user(actor).await?.ok_or(SchoolError::NotFound("person"))?;
         let content = serde_json::to_vec(&json!({ "msgtype": "m.text", "body": text })).unwrap_or_default();
         let sender = crate::rooms::Actor { user_id: actor, user, device_id: "", guest: false };
-        let transaction = format!("announce-{}", desk.clock.now_ms());
+        // Two announcements of one moment are two: the position moves with every commit.
+        let transaction = format!("announce-{}-{}", desk.clock.now_ms(), desk.store.position().0);
         desk.rooms.send_message(&sender, &room.id, "m.room.message", &transaction, &content).await?;
         Ok(())
     }
@@ -147,12 +151,7 @@ fn is_source(link: &RoomLink) -> bool {
 }
 
 impl Desk {
-    async fn written(
-        &self,
-        room: RoomNo,
-        after: Position,
-        upto: Position,
-    ) -> Result<Vec<std::sync::Arc<Event>>, SchoolError> {
+    async fn written(&self, room: RoomNo, after: Position, upto: Position) -> Result<Vec<Arc<Event>>, SchoolError> {
         let order = |position: Position| i64::try_from(position.0).unwrap_or(i64::MAX);
         let mut found = Vec::new();
         let mut from = order(after).saturating_add(1);
@@ -201,18 +200,8 @@ impl Desk {
     /// The rooms in which an announcement is read, those of families last.
     fn readers(&self, source: &RoomLink) -> Vec<RoomNo> {
         let people = self.rules.people();
-        let homerooms: Vec<String> = match source.kind {
-            RoomKind::ClassFamily => vec![source.object.clone()],
-            _ => people
-                .classes()
-                .filter(|(_, class)| class.homeroom)
-                .filter(|(_, class)| {
-                    let org = class.org.and_then(|org| people.org(org));
-                    org.is_some_and(|org| super::wanted::key(&org.source, &org.id) == source.object)
-                })
-                .map(|(_, class)| super::wanted::key(&class.source, &class.id))
-                .collect(),
-        };
+        let homerooms = homerooms(&people, source).into_iter().filter_map(|class| people.class(class));
+        let homerooms: Vec<String> = homerooms.map(|class| key(&class.source, &class.id)).collect();
         let whole_school = source.kind == RoomKind::Announce;
         let classes: std::collections::HashSet<String> = homerooms.iter().map(|class| class_key(class)).collect();
         let homerooms: std::collections::HashSet<&str> = homerooms.iter().map(String::as_str).collect();

@@ -12,6 +12,7 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{
     super::{SchoolError, people::People},
     apply::{Done, Goal},
+    book::families,
     desk::Desk,
     wanted::{Wanted, family_student, guardians, is_here, wanted},
 };
@@ -141,17 +142,20 @@ impl SchoolRooms {
         }
         self.desk.service().await?;
         self.desk.load_applied().await?;
+        // Rooms made from here on are those of people of this moment or later, and of a later pass.
+        let book = self.desk.rules.rooms().all();
+        let families = families(&book);
         let people = self.desk.rules.people();
         let settings = self.desk.settings();
         let rooms = {
             let people = people.clone();
-            let computed = tokio::task::spawn_blocking(move || wanted(&people, settings)).await;
+            let computed = tokio::task::spawn_blocking(move || wanted(&people, settings, &families)).await;
             computed.map_err(SchoolError::task)?.into_iter().map(Arc::new).collect::<Vec<_>>()
         };
         let total = u64::try_from(rooms.len()).unwrap_or(u64::MAX);
         self.progress.send_modify(|now| (now.working, now.total, now.looked_at) = (true, total, 0));
         let mut pass =
-            Pass { keeper: self, people, rooms, closely, summary: Summary::default(), there: HashMap::new() };
+            Pass { keeper: self, people, rooms, book, closely, summary: Summary::default(), there: HashMap::new() };
         let done = pass.run().await;
         let summary = pass.summary;
         self.progress.send_modify(|now| (now.working, now.last) = (false, summary));
@@ -163,6 +167,8 @@ struct Pass<'a> {
     keeper: &'a SchoolRooms,
     people: Arc<People>,
     rooms: Vec<Arc<Wanted>>,
+    /// The rooms there were when the pass began.
+    book: Vec<(RoomNo, Arc<RoomLink>)>,
     closely: bool,
     summary: Summary,
     /// The rooms that are there, the archived ones too where there is no other.
@@ -175,6 +181,7 @@ impl Pass<'_> {
         // What takes people out of rooms comes first; but before an adult goes, another takes their place.
         self.watched_rooms().await;
         self.departures().await?;
+        self.summary.changed += self.keeper.desk.close_chats(&self.people).await?;
         self.gone_objects().await;
         self.spaces().await?;
         let parents = self.room_ids().await?;
@@ -188,7 +195,7 @@ impl Pass<'_> {
     }
 
     fn find(&mut self) {
-        let mut book = self.desk().rules.rooms().all();
+        let mut book = self.book.clone();
         book.sort_by_key(|(number, link)| (!link.archived, *number));
         for (number, link) in book {
             self.there.insert((link.kind, link.object.clone()), number);
@@ -227,12 +234,12 @@ impl Pass<'_> {
         }
     }
 
-    /// Ends rooms whose object is gone, and takes those out of ended family rooms who are no longer family.
+    /// Ends rooms whose object is gone, of those that were there when the pass began, and takes those out of ended family rooms who are no longer family.
     async fn gone_objects(&mut self) {
         let wanted: std::collections::HashSet<(RoomKind, &str)> =
             self.rooms.iter().map(|room| (room.kind, &*room.object)).collect();
         let mut gone = Vec::new();
-        for (number, link) in self.desk().rules.rooms().all() {
+        for (number, link) in self.book.clone() {
             let of_roster = !matches!(link.kind, RoomKind::Family | RoomKind::Supervised);
             if !of_roster || wanted.contains(&(link.kind, &*link.object)) {
                 continue;
@@ -342,7 +349,7 @@ impl Pass<'_> {
 }
 
 /// Works through a list, a few items at a time.
-async fn a_few_at_once<T, R: Send + 'static, F: Future<Output = R> + Send + 'static>(
+pub(super) async fn a_few_at_once<T, R: Send + 'static, F: Future<Output = R> + Send + 'static>(
     items: Vec<T>,
     work: impl Fn(T) -> F,
 ) -> Vec<R> {

@@ -17,6 +17,7 @@ use super::{
         roster::{Object, ObjectKind, SchoolRole},
     },
     RoomSettings, SchoolRooms, Summary, Wanted,
+    book::families,
     desk::Desk,
     wanted,
 };
@@ -144,10 +145,11 @@ fn compare(desk: &Desk, planned: Option<&Planned>, settings: RoomSettings) -> Re
         Some(planned) => Some(people_after(&desk.store, &desk.clock, planned)?),
         None => None,
     };
-    let goal = wanted(future.as_ref().unwrap_or(&today), settings);
-    let now = wanted(&today, settings);
-    let now: HashMap<(RoomKind, &str), &Wanted> = now.iter().map(|room| ((room.kind, &*room.object), room)).collect();
     let book = desk.rules.rooms().all();
+    let families = families(&book);
+    let goal = wanted(future.as_ref().unwrap_or(&today), settings, &families);
+    let now = wanted(&today, settings, &families);
+    let now: HashMap<(RoomKind, &str), &Wanted> = now.iter().map(|room| ((room.kind, &*room.object), room)).collect();
     let there: std::collections::HashSet<(RoomKind, &str)> =
         book.iter().filter(|(_, link)| !link.archived).map(|(_, link)| (link.kind, &*link.object)).collect();
     let mut preview = Preview::default();

@@ -2,9 +2,10 @@
 //!
 //! A room shows its members to each other. So a room for many has only those in it who may know of each other anyway:
 //! the spaces of a school and of a year hold its staff, and what the whole school or all families of a class are told
-//! goes to them in rooms of their own, one a class and one a family (`announce`).
+//! goes to them in rooms of their own, one a class and one a family (`announce`). Those of families are made when there
+//! is something to announce: most families are told nothing for months, and their tutors need not see an empty room each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -77,12 +78,13 @@ pub(super) fn class_key(class: &str) -> String {
     format!("class:{class}")
 }
 
-/// The rooms of a day, without those that are made on first use. Spaces come before what is listed in them.
-pub fn wanted(people: &People, settings: RoomSettings) -> Vec<Wanted> {
+/// The rooms of a day, without those that are made on first use. Spaces come before what is listed in them. Of the
+/// announcements to families only those are among them whose objects are in `families`: the rooms that are there.
+pub fn wanted(people: &People, settings: RoomSettings, families: &BTreeSet<String>) -> Vec<Wanted> {
     if !people.is_loaded() {
         return Vec::new();
     }
-    let mut rooms = Rooms { people, settings, made: Vec::new() };
+    let mut rooms = Rooms { people, settings, families, made: Vec::new() };
     rooms.orgs();
     rooms.years();
     for (number, class) in people.classes() {
@@ -97,6 +99,14 @@ pub fn wanted(people: &People, settings: RoomSettings) -> Vec<Wanted> {
         _ => 3,
     });
     rooms.made
+}
+
+/// The rooms in which the families of a homeroom are told what is announced to them, each on its own.
+pub(super) fn families_of(people: &People, settings: RoomSettings, homeroom: ClassNo) -> Vec<Wanted> {
+    let Some(class) = people.class(homeroom).filter(|_| !settings.guardians_meet) else { return Vec::new() };
+    let rooms = Rooms { people, settings, families: &BTreeSet::new(), made: Vec::new() };
+    let (object, tutors) = (key(&class.source, &class.id), rooms.tutors(homeroom));
+    rooms.students(homeroom).into_iter().filter_map(|student| rooms.family(class, &object, student, &tutors)).collect()
 }
 
 /// Whether somebody belongs to the school today.
@@ -114,6 +124,7 @@ pub(super) fn guardians(people: &People, student: PersonNo) -> impl Iterator<Ite
 struct Rooms<'a> {
     people: &'a People,
     settings: RoomSettings,
+    families: &'a BTreeSet<String>,
     made: Vec<Wanted>,
 }
 
@@ -301,17 +312,16 @@ impl Rooms<'_> {
             frozen: false,
         });
         let tutors = self.tutors(number);
-        let students = self.people.members(number).filter(|member| member.role == EnrollmentRole::Student);
-        let students: Vec<PersonNo> =
-            students.map(|member| member.person).filter(|person| is_here(self.people, *person)).collect();
+        let students = self.students(number);
         let mut authors = tutors.clone();
         if self.settings.guardians_meet {
             let guardians = students.iter().flat_map(|student| guardians(self.people, *student));
             authors.extend(guardians.map(|guardian| (guardian, 0)));
         } else {
-            for student in &students {
-                self.family(class, object, *student, &tutors);
-            }
+            let there = |student: &&PersonNo| self.families.contains(&family_key(object, self.people.user(**student)));
+            let families = students.iter().filter(there);
+            let families = families.filter_map(|student| self.family(class, object, *student, &tutors));
+            self.made.extend(families.collect::<Vec<_>>());
         }
         let fan_out = "What is written here goes to each family on its own: guardians do not see each other.";
         self.add(Wanted {
@@ -326,6 +336,11 @@ impl Rooms<'_> {
         });
     }
 
+    fn students(&self, homeroom: ClassNo) -> Vec<PersonNo> {
+        let students = self.people.members(homeroom).filter(|member| member.role == EnrollmentRole::Student);
+        students.map(|member| member.person).filter(|person| is_here(self.people, *person)).collect()
+    }
+
     /// Who speaks for a homeroom: its tutor, or whoever else teaches there.
     fn tutors(&self, homeroom: ClassNo) -> Vec<(PersonNo, i64)> {
         let adults = || {
@@ -336,12 +351,10 @@ impl Rooms<'_> {
         adults().filter(|member| member.primary || !first).map(|member| (member.person, ADULT_POWER)).collect()
     }
 
-    fn family(&mut self, class: &ClassInfo, object: &str, student: PersonNo, tutors: &[(PersonNo, i64)]) {
+    /// What a family is told; `None` where there is no guardian to tell.
+    fn family(&self, class: &ClassInfo, object: &str, student: PersonNo, tutors: &[(PersonNo, i64)]) -> Option<Wanted> {
         let guardians: Vec<_> = guardians(self.people, student).map(|guardian| (guardian, 0)).collect();
-        if guardians.is_empty() {
-            return;
-        }
-        self.add(Wanted {
+        (!guardians.is_empty()).then(|| Wanted {
             kind: RoomKind::ClassFamily,
             object: family_key(object, self.people.user(student)),
             name: format!("{} · {}", class.title, self.people.display_name(student)),
@@ -350,6 +363,6 @@ impl Rooms<'_> {
             parent: None,
             one_way: true,
             frozen: tutors.is_empty(),
-        });
+        })
     }
 }

@@ -266,3 +266,84 @@ async fn who_moves_apart_can_no_longer_write() {
     small.school().rooms.freeze(&id, false, &Author::console()).await.unwrap();
     small.client("tutor").put(&message(&room, "3"), hello()).await.ok();
 }
+
+/// A parent and the tutor, who write to each other as long as the tutor teaches the child.
+async fn parent_and_tutor(small: &Small) -> String {
+    let room = small.client("coguardian").create_room(element(small.id("tutor"))).await;
+    small.client("tutor").join(&room).await.ok();
+    small.client("tutor").send(&room, "good evening").await;
+    room
+}
+
+#[tokio::test]
+async fn a_chat_of_two_is_closed_with_a_reason_and_opened_by_an_administrator_only() {
+    let mut small = start().await;
+    let room = parent_and_tutor(&small).await;
+    // It is theirs: the school is not in it, and does not list it.
+    assert_eq!(members(small.client("tutor"), &room).await.len(), 2);
+    let listed = |small: &Small| {
+        let rooms = small.school().rooms.clone();
+        async move { rooms.list(None, 1000, |link| link.held).await.unwrap() }
+    };
+    let all = small.school().rooms.list(None, 1000, |_| true).await.unwrap();
+    assert!(!all.iter().any(|line| line.room_id == room));
+    small.client("coguardian").set_state(&room, "m.room.name", "", json!({ "name": "Pia" })).await.ok();
+    small
+        .reimport(|roster| {
+            roster.enrollments.remove("8a/pupil");
+        })
+        .await;
+    small.school().rooms.settled().await;
+    for name in ["tutor", "coguardian"] {
+        let body = small.client(name).put(&message(&room, "1"), hello()).await.refused(403, "M_FORBIDDEN");
+        assert_eq!(body["org.homeroom.reason"], "rooms.closed", "{name}: {body}");
+        let path = format!(
+            "/_matrix/client/v3/user/{}/rooms/{}/account_data/org.homeroom.room",
+            escape(small.id(name)),
+            escape(&room)
+        );
+        assert_eq!(small.client(name).get(&path).await.ok()["frozen"], true);
+    }
+    assert_eq!(listed(&small).await.len(), 1);
+    let written = small.school().audit.list(None, 1).await.unwrap();
+    assert_eq!((written[0].1.action.as_str(), written[0].1.object.as_str()), ("room.freeze", room.as_str()));
+    // What has become looser opens nothing by itself, not after a restart either.
+    small
+        .reimport(|roster| {
+            super::small::enroll(roster, "8a", "pupil", homeroom::school::roster::EnrollmentRole::Student, false);
+        })
+        .await;
+    let small = small.restart().await;
+    small.school().rooms.settled().await;
+    let body = small.client("tutor").put(&message(&room, "2"), hello()).await.refused(403, "M_FORBIDDEN");
+    assert_eq!(body["org.homeroom.reason"], "rooms.closed");
+    let path = format!("/_homeroom/v1/rooms/{}/unfreeze", escape(&room));
+    small.client("admin").post(&path, json!({})).await.ok();
+    small.client("tutor").put(&message(&room, "3"), hello()).await.ok();
+    assert!(listed(&small).await.is_empty());
+}
+
+#[tokio::test]
+async fn neither_ignoring_nor_a_third_member_closes_a_chat_and_a_closed_one_can_be_left() {
+    let mut small = start().await;
+    let room = parent_and_tutor(&small).await;
+    let closed = |small: &Small| small.school().rules.rooms().chats().iter().filter(|(_, chat)| chat.held).count();
+    let path =
+        |name: &str| format!("/_matrix/client/v3/user/{}/account_data/m.ignored_user_list", escape(small.id(name)));
+    for (name, other) in [("tutor", "coguardian"), ("coguardian", "tutor")] {
+        let ignored = json!({ "ignored_users": { small.id(other): {} } });
+        small.client(name).put(&path(name), ignored).await.ok();
+    }
+    small.school().refresh().await.unwrap();
+    small.school().rooms.settled().await;
+    assert_eq!((small.school().rules.rooms().chats().len(), closed(&small)), (1, 0));
+    small
+        .reimport(|roster| {
+            roster.enrollments.remove("8a/pupil");
+        })
+        .await;
+    small.school().rooms.settled().await;
+    assert_eq!(closed(&small), 1);
+    let leave = format!("/_matrix/client/v3/rooms/{}/leave", escape(&room));
+    small.client("tutor").post(&leave, json!({})).await.ok();
+}

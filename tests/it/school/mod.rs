@@ -2,6 +2,7 @@
 //!
 //! `small` is a school of twenty people that runs, for everybody's tests.
 
+mod announcements;
 mod api;
 mod chats;
 mod directory;

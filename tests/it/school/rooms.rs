@@ -10,11 +10,14 @@ use homeroom::{
 };
 use serde_json::{Value, json};
 
-use super::small::{self, Small};
+use super::{
+    announcements::{announce, said},
+    small::{self, Small},
+};
 use crate::harness::Client;
 
 /// Somebody's joined rooms: name to id.
-async fn joined(client: &Client) -> Vec<(String, String)> {
+pub(super) async fn joined(client: &Client) -> Vec<(String, String)> {
     let answer = client.sync(None).await;
     let mut rooms = Vec::new();
     let empty = serde_json::Map::new();
@@ -29,7 +32,7 @@ async fn joined(client: &Client) -> Vec<(String, String)> {
 }
 
 /// The id of somebody's room of a name that is no space.
-async fn room_of(client: &Client, name: &str) -> Option<String> {
+pub(super) async fn room_of(client: &Client, name: &str) -> Option<String> {
     for (found, id) in joined(client).await {
         if found == name && client.room(&id, "state/m.room.create/").await.ok()["type"].is_null() {
             return Some(id);
@@ -42,16 +45,16 @@ async fn names(client: &Client) -> Vec<String> {
     joined(client).await.into_iter().map(|(name, _)| name).collect()
 }
 
-async fn members(client: &Client, room: &str) -> Vec<String> {
+pub(super) async fn members(client: &Client, room: &str) -> Vec<String> {
     let answer = client.room(room, "joined_members").await.ok();
     answer["joined"].as_object().unwrap().keys().cloned().collect()
 }
 
-async fn settled(small: &Small) {
+pub(super) async fn settled(small: &Small) {
     small.school().rooms.settled().await;
 }
 
-async fn start() -> Small {
+pub(super) async fn start() -> Small {
     let small = Small::start().await;
     settled(&small).await;
     small
@@ -63,8 +66,8 @@ async fn everybody_finds_their_rooms() {
     let pupil = names(small.client("pupil")).await;
     // The space and the room of the class, and what the school announces to it.
     assert_eq!(pupil, ["8a", "8a", "Announcements · Small School"]);
-    let guardian = names(small.client("guardian")).await;
-    assert_eq!(guardian, ["5b · Juna Apfel", "8a · Pia Apfel"]);
+    // Families have rooms when there is something to tell them.
+    assert!(names(small.client("guardian")).await.is_empty());
     assert!(names(small.client("relative")).await.is_empty());
     assert!(names(small.client("isolated")).await.is_empty());
     let tutor = names(small.client("tutor")).await;
@@ -102,6 +105,8 @@ async fn rooms_of_families_stay_here_and_staff_rooms_need_not() {
 async fn a_move_changes_rooms_without_anybody_accepting() {
     let mut small = start().await;
     let before = room_of(small.client("pupil"), "8a").await.unwrap();
+    announce(&small, ("tutor", "8a · families"), "Welcome.").await;
+    let told = room_of(small.client("coguardian"), "8a · Pia Apfel").await.unwrap();
     small
         .reimport(|roster| {
             roster.enrollments.remove("8a/pupil");
@@ -115,13 +120,17 @@ async fn a_move_changes_rooms_without_anybody_accepting() {
     assert!(members(pupil, &now).await.contains(&small.id("stranger").to_owned()));
     pupil.room(&before, "joined_members").await.refused(403, "M_FORBIDDEN");
     // The family is told by the new class, and no longer by the old one.
-    let guardian = names(small.client("coguardian")).await;
-    assert!(guardian.iter().any(|name| name == "9c · Pia Apfel"), "{guardian:?}");
+    announce(&small, ("other_teacher", "9c · families"), "Welcome.").await;
+    let now = room_of(small.client("coguardian"), "9c · Pia Apfel").await.unwrap();
+    assert_eq!(said(small.client("coguardian"), &now).await, ["Olga Zirkel:\nWelcome."]);
+    let state = small.client("coguardian").room(&told, "state/org.homeroom.room/").await.ok();
+    assert_eq!(state["archived"], true);
 }
 
 #[tokio::test]
 async fn a_link_that_ends_takes_the_guardian_out_at_once() {
     let mut small = start().await;
+    announce(&small, ("tutor", "8a · families"), "Welcome.").await;
     let room = room_of(small.client("coguardian"), "8a · Pia Apfel").await.unwrap();
     small
         .reimport(|roster| {
@@ -235,59 +244,6 @@ async fn the_name_of_the_school_is_nobody_elses() {
     anonymous.post("/_matrix/client/v3/register", body).await.refused(400, "M_USER_IN_USE");
 }
 
-/// The bodies of the newest messages of a room.
-async fn said(client: &Client, room: &str) -> Vec<String> {
-    let answer = client.room(room, "messages?dir=b&limit=20").await.ok();
-    let events = answer["chunk"].as_array().unwrap().iter().filter(|event| event["type"] == "m.room.message");
-    events.filter_map(|event| event["content"]["body"].as_str().map(str::to_owned)).collect()
-}
-
-#[tokio::test]
-async fn an_announcement_reaches_each_family_and_no_guardian_sees_another_family() {
-    let small = start().await;
-    let tutor = small.client("tutor");
-    let room = room_of(tutor, "8a · families").await.unwrap();
-    tutor.send(&room, "The trip is on Friday.").await;
-    small.school().rooms.announced().await;
-    for (guardian, name) in [("guardian", "8a · Pia Apfel"), ("separated", "8a · Karl Doppel")] {
-        let client = small.client(guardian);
-        let family = room_of(client, name).await.unwrap();
-        let found = said(client, &family).await;
-        assert_eq!(found, ["Tilda Tafel:\nThe trip is on Friday."]);
-        let path = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/1", crate::harness::escape(&family));
-        client.put(&path, json!({ "msgtype": "m.text", "body": "me too" })).await.refused(403, "M_FORBIDDEN");
-    }
-    // No room has two families in it.
-    for (_, room) in joined(small.client("guardian")).await {
-        let found = members(small.client("guardian"), &room).await;
-        assert!(!found.contains(&small.id("separated").to_owned()), "{found:?}");
-        assert!(!found.contains(&small.id("parent_teacher").to_owned()), "{found:?}");
-    }
-    small.client("guardian").room(&room, "joined_members").await.refused(403, "M_FORBIDDEN");
-}
-
-#[tokio::test]
-async fn the_leadership_reaches_every_homeroom_and_family_once_even_across_a_restart() {
-    let small = start().await;
-    let head = small.client("head");
-    let room = room_of(head, "Announcements · Small School").await.unwrap();
-    head.send(&room, "No school on Monday.").await;
-    small.school().rooms.announced().await;
-    let small = small.restart().await;
-    small.school().rooms.settled().await;
-    small.client("head").send(&room, "And none on Tuesday.").await;
-    small.school().rooms.announced().await;
-    let wanted = ["Hanna Leitner:\nAnd none on Tuesday.", "Hanna Leitner:\nNo school on Monday."];
-    for (name, room) in [("pupil", "Announcements · Small School"), ("coguardian", "8a · Pia Apfel")] {
-        let client = small.client(name);
-        let room = room_of(client, room).await.unwrap();
-        assert_eq!(said(client, &room).await, wanted, "{name}");
-    }
-    // Who does not lead the school reads there.
-    let path = format!("/_matrix/client/v3/rooms/{}/send/m.room.message/1", crate::harness::escape(&room));
-    small.client("tutor").put(&path, json!({ "msgtype": "m.text", "body": "me" })).await.refused(403, "M_FORBIDDEN");
-}
-
 #[tokio::test]
 async fn a_teacher_closes_a_class_and_an_administrator_freezes_it() {
     let mut small = start().await;
@@ -367,7 +323,9 @@ async fn a_stop_in_the_middle_leaves_nothing_out_and_makes_nothing_twice() {
         assert!(!line.orphaned, "{line:?}");
     }
     let people = school.people();
-    let wanted = homeroom::school::rooms::wanted(&people, homeroom::school::rooms::RoomSettings::default());
+    let no_families = std::collections::BTreeSet::new();
+    let wanted =
+        homeroom::school::rooms::wanted(&people, homeroom::school::rooms::RoomSettings::default(), &no_families);
     assert_eq!(objects.len(), wanted.len());
     let again = school.rooms.reconcile().await.unwrap();
     assert_eq!((again.made, again.changed, again.archived, again.failed), (0, 0, 0, 0));

@@ -7,7 +7,7 @@ use crate::store::{
     codec::{Table, record},
 };
 
-/// Rooms that the school made.
+/// Rooms that the school made, and the chats of two that people made under its rules.
 pub static ROOM_LINKS: Table<RoomNo, RoomLink> = Table::rows(165, "school_room_links");
 /// The room of an object: [`RoomKind::number`] and the object's key as text.
 pub static OBJECT_ROOMS: Table<(u8, String), RoomNo> = Table::rows(166, "school_object_rooms");
@@ -46,6 +46,8 @@ pub enum RoomKind {
     Announce,
     /// A pupil, an adult, and others who watch over it.
     Supervised,
+    /// A chat of two that they made for themselves, and that is theirs. Not in [`OBJECT_ROOMS`]: two may have several.
+    Direct,
 }
 
 impl RoomKind {
@@ -62,6 +64,7 @@ impl RoomKind {
             Self::Department => 7,
             Self::Announce => 8,
             Self::Supervised => 9,
+            Self::Direct => 10,
         }
     }
 

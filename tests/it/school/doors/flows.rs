@@ -50,6 +50,12 @@ async fn a_guardian_starts_a_chat_with_a_teacher() {
 async fn members_of_one_room_see_each_other_there() {
     let walk = Walk::start().await;
     let (guardian, coguardian) = (walk.small.client("guardian"), walk.small.client("coguardian"));
+    let rooms = &walk.small.school().rooms;
+    rooms.settled().await;
+    let lines = rooms.list(None, 1000, |link| link.object.ends_with("/8a")).await.unwrap();
+    let families = lines.iter().find(|line| line.link.kind == homeroom::store::schema::school::RoomKind::ClassFamily);
+    walk.small.client("tutor").send(families.unwrap().room_id.as_str(), "Welcome.").await;
+    rooms.announced().await;
     assert!(walk.company("guardian", "coguardian").await, "both are told what the class is told");
     assert!(!walk.ruling("guardian", "coguardian", homeroom::rooms::policy::Verb::See).is_allowed());
     let profile = guardian.get(&format!("{V3}/profile/{}", escape(&coguardian.user_id))).await.ok();
