@@ -224,7 +224,7 @@ fn tools(table: Table) -> Table {
 
 /// The school's own interface; described by `api/school/openapi.rs`.
 fn school(table: Table) -> Table {
-    let (get, post) = (&Method::GET, &Method::POST);
+    let (get, post, put) = (&Method::GET, &Method::POST, &Method::PUT);
     table
         .at(get, "/_homeroom/activate", activate::get_page)
         .school(get, "/openapi.json", openapi::get_openapi)
@@ -240,6 +240,11 @@ fn school(table: Table) -> Table {
         .school(post, "/knocks", school_api::chats::ask_knock)
         .school(get, "/knocks", school_api::chats::get_knocks)
         .school(post, "/knocks/{id}", school_api::chats::answer_knock)
+        .school(post, "/families", school_api::room_orders::open_family)
+        .school(put, "/rooms/{room_id}/mode", school_api::room_orders::set_mode)
+        .school(post, "/rooms/{room_id}/announce", school_api::room_orders::announce)
+        .school(post, "/rooms/{room_id}/consent_to_leave", school_api::room_orders::consent_to_leave)
+        .school(post, "/rooms/{room_id}/replace_supervisor", school_api::room_orders::replace_supervisor)
         .school(get, "/tasks", school_api::rooms::get_tasks)
         .school(post, "/tasks/{id}/done", school_api::rooms::finish_task)
 }
@@ -278,6 +283,8 @@ fn school_office(table: Table) -> Table {
         .school(get, "/rollover", rollover::preview)
         .school(post, "/rollover", rollover::roll_over)
         .school(get, "/rooms", rooms::get_rooms)
+        .school(get, "/rooms/progress", school_api::room_orders::get_progress)
+        .school(post, "/rooms/reconcile", school_api::room_orders::reconcile)
         .school(post, "/rooms/{room_id}/freeze", rooms::freeze_room)
         .school(post, "/rooms/{room_id}/unfreeze", rooms::unfreeze_room)
         .school(post, "/slips", slips::make_slips)

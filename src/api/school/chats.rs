@@ -238,6 +238,6 @@ async fn check_known(services: &Services, user_id: &UserId) -> Result<(), ApiErr
     if known { Ok(()) } else { Err(crate::rooms::RoomsError::NoUser.into()) }
 }
 
-fn actor(session: &Session) -> Actor<'_> {
+pub(super) fn actor(session: &Session) -> Actor<'_> {
     Actor { user_id: &session.user_id, user: session.user, device_id: session.device_id.as_str(), guest: session.guest }
 }

@@ -17,6 +17,7 @@
 //! | `decisions`, `overrides` | roles, links between pupils and adults, pairs by name |
 //! | `policy` | the contact policy: read, changed, tried out, explained |
 //! | `rooms`, `rollover` | the school's rooms and tasks; a new school year |
+//! | `room_orders` | modes, announcements, supervisors, families' rooms |
 //! | `audit` | who did what as an administrator |
 //! | `page` | what pages of this server's own have in common |
 
@@ -39,6 +40,7 @@ pub mod paging;
 pub mod people;
 pub mod policy;
 pub mod rollover;
+pub mod room_orders;
 pub mod rooms;
 mod slip_sheet;
 pub mod slips;

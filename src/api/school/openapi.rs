@@ -13,7 +13,7 @@ use utoipa::{
 
 use super::{
     activate, audit, chats, classes, contacts, decisions, exports, import_reply, imports, me, overrides, people,
-    policy, rollover, rooms, slips,
+    policy, rollover, room_orders, rooms, slips,
 };
 use crate::http::{ApiError, reply::json_response};
 
@@ -71,6 +71,13 @@ const TOKEN: &str = "access_token";
         rooms::get_rooms,
         rooms::freeze_room,
         rooms::unfreeze_room,
+        room_orders::set_mode,
+        room_orders::announce,
+        room_orders::consent_to_leave,
+        room_orders::replace_supervisor,
+        room_orders::open_family,
+        room_orders::get_progress,
+        room_orders::reconcile,
         rooms::get_tasks,
         rooms::finish_task,
         audit::get_audit,

@@ -8,7 +8,10 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{administrator::Administrator, errors::ErrorReply};
-use crate::http::{ApiError, JsonBody, JsonBytes, Query, services::Services};
+use crate::{
+    http::{ApiError, JsonBody, JsonBytes, Query, services::Services},
+    school::rooms::Summary,
+};
 
 /// The query of a preview.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -51,6 +54,13 @@ pub struct RolloverDone {
     pub failed: u64,
 }
 
+impl From<Summary> for RolloverDone {
+    fn from(done: Summary) -> Self {
+        let Summary { made, changed, archived, departed, failed } = done;
+        Self { made, changed, archived, departed, failed }
+    }
+}
+
 /// `GET /_homeroom/v1/rollover`: what an import would do to the rooms.
 #[utoipa::path(
     get,
@@ -89,11 +99,5 @@ pub async fn roll_over(
 ) -> Result<JsonBytes, ApiError> {
     let wanted: ConfirmRollover = body.parse()?;
     let done = services.school.rooms.rollover(wanted.confirm, &administrator.author()).await?;
-    JsonBytes::of(&RolloverDone {
-        made: done.made,
-        changed: done.changed,
-        archived: done.archived,
-        departed: done.departed,
-        failed: done.failed,
-    })
+    JsonBytes::of(&RolloverDone::from(done))
 }

@@ -45,7 +45,7 @@ pub struct RoomReply {
     /// Its id.
     pub room_id: String,
     /// What it is for: `school_space`, `year_space`, `class_space`, `class`, `class_family`, `family`, `staff`,
-    /// `department`, `announce` or `supervised`.
+    /// `department`, `announce` or `supervised`; `direct` for a chat of two that is closed.
     #[schema(value_type = String)]
     pub kind: RoomKind,
     /// The object it is for.
@@ -62,7 +62,7 @@ pub struct RoomReply {
     pub orphan: bool,
 }
 
-/// `GET /_homeroom/v1/rooms`: the rooms the school made.
+/// `GET /_homeroom/v1/rooms`: the rooms the school made, and the chats of two that it has closed.
 #[utoipa::path(
     get,
     path = "/_homeroom/v1/rooms",

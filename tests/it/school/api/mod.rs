@@ -12,6 +12,7 @@ mod document;
 mod imports;
 mod knocks;
 mod office;
+mod room_orders;
 mod schema;
 mod slips;
 
