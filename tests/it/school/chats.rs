@@ -324,7 +324,7 @@ async fn a_chat_of_two_is_closed_with_a_reason_and_opened_by_an_administrator_on
 }
 
 #[tokio::test]
-async fn neither_ignoring_nor_a_third_member_closes_a_chat_and_a_closed_one_can_be_left() {
+async fn ignoring_each_other_closes_no_chat_and_a_closed_one_can_be_left() {
     let mut small = start().await;
     let room = parent_and_tutor(&small).await;
     let closed = |small: &Small| small.school().rules.rooms().chats().iter().filter(|(_, chat)| chat.held).count();
@@ -346,4 +346,28 @@ async fn neither_ignoring_nor_a_third_member_closes_a_chat_and_a_closed_one_can_
     assert_eq!(closed(&small), 1);
     let leave = format!("/_matrix/client/v3/rooms/{}/leave", escape(&room));
     small.client("tutor").post(&leave, json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn with_a_third_in_it_a_room_is_a_group_and_stays_open() {
+    let mut small = start().await;
+    let room = parent_and_tutor(&small).await;
+    let invite = format!("/_matrix/client/v3/rooms/{}/invite", escape(&room));
+    small.client("tutor").post(&invite, json!({ "user_id": small.id("head") })).await.ok();
+    small.client("head").join(&room).await.ok();
+    small
+        .reimport(|roster| {
+            roster.enrollments.remove("8a/pupil");
+        })
+        .await;
+    small.school().rooms.settled().await;
+    assert!(small.school().rules.rooms().chats().iter().all(|(_, chat)| !chat.held));
+    small.client("tutor").put(&message(&room, "1"), hello()).await.ok();
+    // Alone with each other the two are what the rules no longer allow.
+    let leave = format!("/_matrix/client/v3/rooms/{}/leave", escape(&room));
+    small.client("head").post(&leave, json!({})).await.ok();
+    small.client("tutor").put(&message(&room, "2"), hello()).await.refused(403, "M_FORBIDDEN");
+    small.school().refresh().await.unwrap();
+    small.school().rooms.settled().await;
+    assert!(small.school().rules.rooms().chats().iter().all(|(_, chat)| chat.held));
 }
