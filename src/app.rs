@@ -30,11 +30,14 @@ use crate::{
 pub use desk::Offline;
 pub use process::{serve, serve_prepared};
 
-/// How long requests may go on once the server was told to stop. With what follows, it ends within five seconds.
+/// How long requests may go on once the server was told to stop. With the tasks, that is five seconds.
 const DRAIN: Duration = Duration::from_secs(3);
 
 /// How long the background tasks may take to end after that.
 const TASKS_END: Duration = Duration::from_millis(800);
+
+/// How long the store may take to close: work on threads of its own, such as reading a whole school, ends by itself.
+const STORE_CLOSES: Duration = Duration::from_secs(10);
 
 /// Why a server does not start, in words for its administrator.
 #[derive(Debug, thiserror::Error)]
@@ -151,7 +154,7 @@ impl App {
     }
 
     /// Finishes the requests that are being answered, ends the tasks, writes what is only in memory, and closes the
-    /// store. Takes at most five seconds.
+    /// store. Takes at most five seconds, and what a long read from the store still takes.
     pub async fn stop(self) {
         let Self { services, listeners, tasks, tasks_end, .. } = self;
         services.stopping.cancel();
@@ -170,7 +173,7 @@ impl App {
         // A panic in there was reported when it happened.
         drop(closed.await);
         // What a request has left running for a moment may hold the store a little longer.
-        if tokio::time::timeout(TASKS_END, store_closed).await.is_err() {
+        if tokio::time::timeout(STORE_CLOSES, store_closed).await.is_err() {
             tracing::warn!("the store was still in use at shutdown");
         }
     }

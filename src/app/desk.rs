@@ -66,6 +66,6 @@ impl Offline {
         // A panic in there was reported when it happened.
         drop(dropped.await);
         // What an order has left running for a moment may hold the store a little longer; it loses nothing.
-        drop(tokio::time::timeout(super::TASKS_END, closed).await);
+        drop(tokio::time::timeout(super::STORE_CLOSES, closed).await);
     }
 }

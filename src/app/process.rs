@@ -14,7 +14,7 @@ const BLOCKING_THREADS_MAX: usize = 64;
 /// How long such work may go on when everything else has ended.
 const BLOCKING_END: Duration = Duration::from_millis(200);
 
-/// Runs the server until SIGTERM or SIGINT, then ends it within five seconds; a second signal ends it at once.
+/// Runs the server until SIGTERM or SIGINT, then ends it, as a rule within five seconds; a second signal ends it at once.
 ///
 /// # Errors
 /// What keeps it from starting.

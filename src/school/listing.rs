@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     rooms::policy::Verb,
-    store::{Order, UserNo, schema::school::ACCOUNT_PEOPLE},
+    store::{
+        Order, UserNo,
+        schema::school::{ACCOUNT_PEOPLE, LOCAL_ROLES},
+    },
 };
 
 /// Records of one person that are listed.
@@ -97,8 +100,12 @@ impl School {
             if lines.len() >= limit {
                 return Ok((lines, next));
             }
-            lines.push(self.person_line(&people, who).await?);
+            let line = self.person_line(&people, who).await?;
             next = Some(people.user(who).0);
+            // An administrator of the server whom neither a source nor anybody here gave a part in the school.
+            if line.source.is_some() || self.has_local_role(people.user(who)).await? {
+                lines.push(line);
+            }
         }
         Ok((lines, None))
     }
@@ -127,6 +134,10 @@ impl School {
             gone: people.standing(who).gone,
             records: if records.len() > 1 { records } else { Vec::new() },
         })
+    }
+
+    async fn has_local_role(&self, user: UserNo) -> Result<bool, SchoolError> {
+        Ok(!self.exchange.store().prefix(&LOCAL_ROLES, &user, Order::Ascending, 1).await?.is_empty())
     }
 
     async fn records(&self, user: UserNo) -> Result<Vec<RecordLine>, SchoolError> {

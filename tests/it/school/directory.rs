@@ -31,7 +31,8 @@ async fn everybody_finds_exactly_whom_the_policy_shows() {
     let mut views = BTreeMap::new();
     for (name, client) in small.clients() {
         let own = <&UserId>::try_from(client.user_id.as_str()).unwrap();
-        let others = people.iter().filter_map(|person| people.user_id(person, rules.server()));
+        let others = people.iter().filter(|person| !people.standing(*person).service);
+        let others = others.filter_map(|person| people.user_id(person, rules.server()));
         let seen = others.filter(|id| id != own && rules.ruling(own, id, Verb::See).is_allowed());
         let expected: BTreeSet<String> = seen.map(|id| id.to_string()).collect();
 
