@@ -94,26 +94,9 @@ impl Users {
         Ok(())
     }
 
-    /// Sets the password of an account that can be used, and signs out everywhere, in one commit with what `batch`
-    /// holds already: what gave the right to do so is used up in it.
-    ///
-    /// # Errors
-    /// [`UsersError::WeakPassword`], [`UsersError::NoAccount`], [`UsersError::Locked`], [`UsersError::Busy`].
-    pub async fn redeem_password(&self, user: UserNo, password: Secret, mut batch: Batch) -> Result<(), UsersError> {
-        self.passwords.check(&password)?;
-        let hash = self.passwords.hash(password).await?;
-        let _guard = self.locks.user(user).await;
-        if self.accounts.open(user).await?.locked {
-            return Err(UsersError::Locked);
-        }
-        self.stage_password(&mut batch, user, hash, (true, None)).await?;
-        self.store.commit(batch).await?;
-        Ok(())
-    }
-
     /// Adds a new password to `batch`, and the end of the devices but `kept` if they are to end. The caller holds the
     /// user's lock.
-    async fn stage_password(
+    pub(super) async fn stage_password(
         &self,
         batch: &mut Batch,
         user: UserNo,

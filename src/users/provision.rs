@@ -8,7 +8,7 @@ use crate::store::{
     Batch, UserNo,
     schema::{
         school::ROSTER_LOCKS,
-        users::{ACCOUNTS, Account, PROFILE_FIELDS},
+        users::{ACCOUNTS, Account, PROFILE_FIELDS, PasswordHash},
     },
 };
 
@@ -98,6 +98,23 @@ impl HeldAccounts<'_> {
         batch.put(&ACCOUNTS, &user, &Account { locked: true, ..account });
         batch.delete(&ROSTER_LOCKS, &user);
         self.users.tokens.reread(batch, user).await
+    }
+
+    /// Adds the password of an account that can be used to `batch`, and the end of all its devices: what gave the right
+    /// to set it is used up in the same commit. The user is one of those that are held.
+    ///
+    /// # Errors
+    /// [`UsersError::NoAccount`], [`UsersError::Locked`].
+    pub async fn stage_password(
+        &self,
+        batch: &mut Batch,
+        user: UserNo,
+        password: PasswordHash,
+    ) -> Result<(), UsersError> {
+        if self.users.accounts.open(user).await?.locked {
+            return Err(UsersError::Locked);
+        }
+        self.users.stage_password(batch, user, password, (true, None)).await
     }
 
     /// Adds a new display name to `batch`, if `accept` says yes to the present one. The answer is whether it changes.

@@ -19,7 +19,7 @@ use crate::{
         Batch, Order, Store, UserNo,
         schema::{
             school::{SLIPS, Slip, USER_SLIPS},
-            users::Account,
+            users::{Account, PasswordHash},
         },
     },
     users::{Users, UsersError},
@@ -132,6 +132,12 @@ impl Slips {
         if request.users.len() > PEOPLE_MAX {
             return Err(SchoolError::Invalid(format!("at most {PEOPLE_MAX} slips can be made at once")));
         }
+        let mut known = Vec::with_capacity(request.users.len());
+        for user_id in &request.users {
+            known.extend(self.users.accounts.get(user_id).await?.map(|(user, _)| user));
+        }
+        // Slips change only under the locks of those whose they are.
+        let _held = self.users.hold(&[], &known).await;
         let created_ms = self.clock.now_ms();
         let until_ms = created_ms + whole_ms(Duration::from_hours(24) * u32::from(days));
         let (mut made, mut batch, mut seen) = (MadeSlips::default(), Batch::new(), HashSet::new());
@@ -165,6 +171,7 @@ impl Slips {
     /// The store failed.
     pub async fn revoke(&self, by: &Author, user_id: &UserId) -> Result<bool, SchoolError> {
         let Some((user, _)) = self.users.accounts.get(user_id).await? else { return Ok(false) };
+        let _held = self.users.hold(&[], &[user]).await;
         let mut batch = Batch::new();
         if !self.stage_end(&mut batch, user).await? {
             return Ok(false);
@@ -200,22 +207,46 @@ impl Slips {
         self.users.passwords.check(&password)?;
         let hash = code.hash();
         let Some(_turn) = Turn::take(&self.redeeming, hash) else { return Err(not_good()) };
+        let slip = self.prove(&hash).await?;
+        let password = self.users.passwords.hash(password).await?;
+        self.settle(&hash, slip.user, password).await
+    }
+
+    /// A slip that is good at this moment, for somebody who may have one: who has become an administrator since must not
+    /// be whoever finds the paper.
+    pub(super) async fn prove(&self, hash: &[u8; 32]) -> Result<Slip, SchoolError> {
         let now_ms = self.clock.now_ms();
-        let slip = self.store.get(&SLIPS, &hash).await?;
+        let slip = self.store.get(&SLIPS, hash).await?;
         let slip = slip.filter(|slip| slip.used_ms.is_none() && now_ms < slip.until_ms).ok_or_else(not_good)?;
-        // Asked again: who has become an administrator since must not be whoever finds the paper.
         let account = self.users.accounts.by_number(slip.user).await?;
         eligible(account.map(|account| (slip.user, account)), slip.reset).map_err(|_| not_good())?;
-        let user_id = self.store.user_id(slip.user).await?;
-        let mut batch = Batch::new();
-        let user = slip.user;
-        batch.put(&SLIPS, &hash, &Slip { used_ms: Some(now_ms), ..slip });
-        self.audit.stage(&mut batch, &Author::user(&user_id), "slip.use", user_id.as_str(), &json!({}));
-        match self.users.redeem_password(user, password, batch).await {
-            Ok(()) => Ok(user_id),
-            Err(UsersError::Locked | UsersError::NoAccount) => Err(not_good()),
-            Err(error) => Err(error.into()),
+        Ok(slip)
+    }
+
+    /// Uses a slip up. It is read again where nobody else can change it: hashing the password has taken a while, in
+    /// which the slip may have been revoked, or the account have got a password another way.
+    pub(super) async fn settle(
+        &self,
+        hash: &[u8; 32],
+        user: UserNo,
+        password: PasswordHash,
+    ) -> Result<OwnedUserId, SchoolError> {
+        let held = self.users.hold(&[], &[user]).await;
+        let slip = self.prove(hash).await?;
+        if slip.user != user {
+            return Err(not_good());
         }
+        let user_id = self.store.user_id(user).await?;
+        let mut batch = Batch::new();
+        batch.put(&SLIPS, hash, &Slip { used_ms: Some(self.clock.now_ms()), ..slip });
+        self.audit.stage(&mut batch, &Author::user(&user_id), "slip.use", user_id.as_str(), &json!({}));
+        match held.stage_password(&mut batch, user, password).await {
+            Ok(()) => {}
+            Err(UsersError::Locked | UsersError::NoAccount) => return Err(not_good()),
+            Err(error) => return Err(error.into()),
+        }
+        self.store.commit(batch).await?;
+        Ok(user_id)
     }
 
     /// Adds the end of somebody's slip to a batch; whether there was one.

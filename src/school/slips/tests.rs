@@ -77,6 +77,34 @@ async fn of_two_uses_at_once_one_succeeds() {
 }
 
 #[tokio::test]
+async fn a_slip_that_ends_while_the_password_is_hashed_is_worth_nothing() {
+    let office = Office::new().await;
+    let pia = office.pupil("pia").await;
+    let by = Author::console();
+    for anew in [false, true] {
+        let hash = office.make(&[&pia], false).await.slips.remove(0).code.hash();
+        let slip = office.slips.prove(&hash).await.unwrap();
+        let password = office.fixture.users.passwords.hash(PASSWORD.into()).await.unwrap();
+        if anew {
+            office.make(&[&pia], false).await;
+        } else {
+            assert!(office.slips.revoke(&by, &pia).await.unwrap());
+        }
+        let settled = office.slips.settle(&hash, slip.user, password).await;
+        assert!(matches!(settled, Err(SchoolError::Forbidden(_))), "{settled:?}");
+        assert!(!office.can_sign_in("pia", PASSWORD).await);
+    }
+    assert!(office.slips.list(None, 10).await.unwrap()[0].slip.used_ms.is_none(), "the newer one is good");
+    // Nor is one good whose owner has got a password meanwhile.
+    let hash = office.make(&[&pia], false).await.slips.remove(0).code.hash();
+    let slip = office.slips.prove(&hash).await.unwrap();
+    office.fixture.users.change_password(slip.user, PASSWORD.into(), false, None).await.unwrap();
+    let stolen = office.fixture.users.passwords.hash("stolen horse".into()).await.unwrap();
+    assert!(office.slips.settle(&hash, slip.user, stolen).await.is_err());
+    assert!(office.can_sign_in("pia", PASSWORD).await);
+}
+
+#[tokio::test]
 async fn a_code_ends_with_its_time_a_newer_one_and_when_it_is_revoked() {
     let office = Office::new().await;
     let pia = office.pupil("pia").await;
