@@ -56,9 +56,11 @@ impl Summary {
         for role in SchoolRole::ALL {
             let Some(moved) = self.roles.get(role.name()) else { continue };
             match (moved.join, moved.leave) {
-                (0, leave) => lines.push(format!("{leave} {} leave", plural(role))),
-                (join, 0) => lines.push(format!("{join} {} join", plural(role))),
-                (join, leave) => lines.push(format!("{join} {} join, {leave} leave", plural(role))),
+                (0, leave) => lines.push(format!("{} {}", counted(leave, role), leaves(leave))),
+                (join, 0) => lines.push(format!("{} {}", counted(join, role), joins(join))),
+                (join, leave) => {
+                    lines.push(format!("{} {}, {leave} {}", counted(join, role), joins(join), leaves(leave)));
+                }
             }
         }
         for kind in ObjectKind::ALL {
@@ -90,4 +92,25 @@ pub(super) fn plural(role: SchoolRole) -> &'static str {
         SchoolRole::Leadership => "leaders",
         SchoolRole::SafeguardingLead => "safeguarding leads",
     }
+}
+
+/// So many people of a role, for people.
+fn counted(count: u64, role: SchoolRole) -> String {
+    let singular = match role {
+        SchoolRole::Student => "pupil",
+        SchoolRole::Guardian => "guardian",
+        SchoolRole::Teacher => "teacher",
+        SchoolRole::Staff => "member of staff",
+        SchoolRole::Leadership => "leader",
+        SchoolRole::SafeguardingLead => "safeguarding lead",
+    };
+    format!("{count} {}", if count == 1 { singular } else { plural(role) })
+}
+
+fn joins(count: u64) -> &'static str {
+    if count == 1 { "joins" } else { "join" }
+}
+
+fn leaves(count: u64) -> &'static str {
+    if count == 1 { "leaves" } else { "leave" }
 }

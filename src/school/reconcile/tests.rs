@@ -305,6 +305,14 @@ fn a_summary_says_who_comes_and_goes() {
     told.roles.remove("p000");
     told.links.remove("l000");
     let lines = reconcile(&stored, &bulk(told)).outline.summary.lines();
-    assert_eq!(lines[..2], ["3 pupils join, 1 leave", "3 guardians join"]);
+    assert_eq!(lines[..2], ["3 pupils join, 1 leaves", "3 guardians join"]);
     assert!(lines.contains(&"person: 6 new, 0 changed, 1 removed".to_owned()), "{lines:?}");
+}
+
+#[test]
+fn one_joins_and_two_join() {
+    let lines = |from: usize, to: usize| reconcile(&school(from), &bulk(school(to))).outline.summary.lines();
+    assert_eq!(lines(50, 51)[..2], ["1 pupil joins", "1 guardian joins"]);
+    assert_eq!(lines(51, 50)[..2], ["1 pupil leaves", "1 guardian leaves"]);
+    assert_eq!(lines(52, 50)[0], "2 pupils leave");
 }
