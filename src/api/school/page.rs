@@ -8,7 +8,7 @@ use http::{HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 
 use super::slips::unstored;
-use crate::http::ApiError;
+use crate::{http::ApiError, school::files::is_unseen};
 
 /// What a page is made of. `style` and `script` are constants; `body` is HTML with every text escaped.
 pub(super) struct Page<'a> {
@@ -61,7 +61,7 @@ pub(super) fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             // Names come from files: nothing invisible may turn a line round on paper.
-            character if character.is_control() || ('\u{202a}'..='\u{202e}').contains(&character) => {}
+            character if is_unseen(character) => {}
             character => escaped.push(character),
         }
     }
@@ -76,6 +76,7 @@ mod tests {
     #[test]
     fn a_text_stays_a_text() {
         assert_eq!(escape("<b title=\"x\">'&\u{202e}\n"), "&lt;b title=&quot;x&quot;&gt;&#39;&amp;");
+        assert_eq!(escape("a\u{2066}b\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{202a}c"), "abc");
     }
 
     #[test]

@@ -190,13 +190,24 @@ fn day(year: u32, month: u32, day: u32) -> Option<NaiveDate> {
 
 /// A text without line breaks and other characters that cannot be seen in a name.
 pub(super) fn one_line(text: &str) -> String {
-    if text.contains(char::is_control) || text.contains("  ") {
-        let words: Vec<&str> =
-            text.split(|c: char| c.is_control() || c == ' ').filter(|word| !word.is_empty()).collect();
+    let breaks = |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
+    if text.contains(breaks) || text.contains("  ") || text.contains(is_unseen) {
+        let text: String = text.chars().filter(|character| breaks(*character) || !is_unseen(*character)).collect();
+        let words: Vec<&str> = text.split(|c: char| breaks(c) || c == ' ').filter(|word| !word.is_empty()).collect();
         words.join(" ")
     } else {
         text.to_owned()
     }
+}
+
+/// Whether a character shows nothing itself, but may turn the text around it, break its line, or make two names differ
+/// that look the same: controls, marks of direction and other characters of format. The two joiners stay: Persian and
+/// Indian names are written with them.
+pub fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -242,5 +253,13 @@ mod tests {
     #[test]
     fn names_are_one_line() {
         assert_eq!(one_line("Anna\r\nMaria  Beispiel"), "Anna Maria Beispiel");
+    }
+
+    #[test]
+    fn nothing_unseen_is_left_in_a_name() {
+        assert_eq!(one_line("\u{feff}An\u{200b}na\u{2028}\u{2067}Beispiel\u{2069}\u{200f}"), "Anna Beispiel");
+        assert_eq!(one_line("\u{202e}daeH\u{202c} \u{200e}\u{61c}"), "daeH");
+        // Joiners are part of how a name is written, and of pictures made of several.
+        assert_eq!(one_line("نرگس\u{200c}خاتون"), "نرگس\u{200c}خاتون");
     }
 }

@@ -31,4 +31,5 @@ mod table;
 mod tests;
 
 pub use bounded::Limits;
+pub use cells::is_unseen;
 pub use read::{Hints, ReadOutcome, read};
