@@ -11,6 +11,7 @@
 //! | `ahead` | what a step has to know of later changes: who works at the school, who leaves |
 //! | `names` | readable names of accounts |
 //! | `merge` | two accounts of one person |
+//! | `returns` | ids that a source uses again, perhaps for somebody else |
 //! | `tidy` | what is no longer needed |
 //! | `load` | a source's rows as a [`Roster`](super::roster::Roster) |
 //! | `refresh` | reading the people anew |
@@ -26,6 +27,7 @@ mod names;
 mod people;
 mod plan;
 mod refresh;
+mod returns;
 mod service;
 mod step;
 mod tidy;

@@ -1,6 +1,8 @@
 //! Readable names of accounts, for those who work at the school.
 
-use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
+use unicode_normalization::UnicodeNormalization as _;
+
+pub(super) use crate::school::reconcile::fold_name;
 
 /// The longest family name in a user id, in characters.
 const FAMILY_MAX: usize = 40;
@@ -55,11 +57,6 @@ pub(super) fn is_reserved(name: &str) -> bool {
 pub(super) fn alike(a: (&str, &str), b: (&str, &str)) -> bool {
     let (given, other) = (fold_name(a.0), fold_name(b.0));
     given == other || (fold_name(a.1) == fold_name(b.1) && given.chars().next() == other.chars().next())
-}
-
-/// A name without case and accents, to compare it with another.
-pub(super) fn fold_name(name: &str) -> String {
-    name.nfkd().filter(|letter| !is_combining_mark(*letter)).flat_map(char::to_lowercase).collect()
 }
 
 /// The letters of a name as they stand in a user id: lower case, umlauts written out, other accents dropped, spaces and

@@ -3,7 +3,10 @@
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::Imports;
+use super::{
+    Imports,
+    returns::{Former, Return},
+};
 use crate::{
     school::{
         SchoolError,
@@ -140,11 +143,13 @@ impl Imports {
         }
         // Whoever still compares finds nobody who listens, and ends.
         drop(batches);
-        let outline = comparing.await.map_err(SchoolError::task)?;
-        match failed {
-            Some(error) => Err(error.into()),
-            None => Ok(outline?),
+        let compared = comparing.await.map_err(SchoolError::task)?;
+        if let Some(error) = failed {
+            return Err(error.into());
         }
+        let (mut outline, returns) = compared?;
+        self.hold_returns(&returns, &mut outline.holds).await?;
+        Ok(outline)
     }
 }
 
@@ -154,11 +159,13 @@ fn compare_blocking(
     source: &str,
     bundle: &Bundle,
     to: &mpsc::Sender<Batch>,
-) -> Result<Outline, StoreError> {
+) -> Result<(Outline, Vec<Return>), StoreError> {
     let stored = Roster::load(store, source)?;
+    let (former, mut returns) = (Former::read_blocking(store, source, &stored)?, Vec::new());
     let (mut batch, mut place) = (Batch::new(), 0_u64);
     let mut heard = true;
     let outline = walk(&stored, bundle, &mut |change| {
+        returns.extend(former.returning(&change));
         batch.put_encoded(&IMPORT_CHANGES, &(number, place), change.encode());
         place += 1;
         if heard && place.is_multiple_of(BATCH as u64) {
@@ -171,7 +178,7 @@ fn compare_blocking(
         // An unheard batch is one whose plan has failed already.
         drop(to.blocking_send(batch));
     }
-    Ok(outline)
+    Ok((outline, returns))
 }
 
 fn check_source(source: &str) -> Result<(), SchoolError> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::{
     gone::Gone,
+    identity::{is_another, whole},
     outline::{Moved, Outline, plural},
 };
 use crate::school::roster::{Bundle, ObjectKind, Person, Roster, SchoolRole};
@@ -12,6 +13,8 @@ use crate::school::roster::{Bundle, ObjectKind, Person, Roster, SchoolRole};
 const ROLE_PERCENT_MAX: usize = 10;
 /// An import that would take away more guardian links than this is held.
 const LINKS_MAX: usize = 20;
+/// People who are named one by one in the reasons of a hold.
+pub const NAMED_MAX: usize = 5;
 
 /// The roster as it will be, without a copy of it.
 pub(super) struct After<'a> {
@@ -60,6 +63,7 @@ impl<'a> After<'a> {
             let (join, leave) = (is.difference(was).count(), was.difference(is).count());
             Self::tell_role(outline, role, (join, leave, was.len()), bulk);
         }
+        self.hold_others(outline);
         if bulk {
             self.hold_links(outline);
             self.hold_orgs(outline, &before, &after);
@@ -75,6 +79,27 @@ impl<'a> After<'a> {
         if bulk && leave * 100 > of * ROLE_PERCENT_MAX {
             let text = format!("{leave} of {of} {} would leave: more than {ROLE_PERCENT_MAX} %", plural(role));
             outline.holds.push(text);
+        }
+    }
+
+    /// Ids that would be another person's, who would get the account and all that is in it. Whatever kind of import tells
+    /// so: one that says it by name may be wrong about it too.
+    fn hold_others(&self, outline: &mut Outline) {
+        let mut count = 0;
+        for (id, after) in &self.bundle.roster.people {
+            let Some(before) = self.stored.people.get(id).filter(|before| is_another(before, after)) else { continue };
+            count += 1;
+            if count <= NAMED_MAX {
+                let (was, is) = (whole(before), whole(after));
+                outline.holds.push(format!(
+                    "the id \"{id}\" is that of {was} and would be that of {is}, who would get the account"
+                ));
+            }
+        }
+        match count.saturating_sub(NAMED_MAX) {
+            0 => {}
+            1 => outline.holds.push("and one more id would be somebody else's".into()),
+            more => outline.holds.push(format!("and {more} more ids would be somebody else's")),
         }
     }
 
@@ -111,7 +136,7 @@ impl<'a> After<'a> {
             ($($map:ident $kind:ident $name:literal),*) => {$(
                 let (had, told) = (self.stored.$map.len(), self.bundle.roster.$map.len());
                 if self.bundle.complete.contains(&ObjectKind::$kind) && told == 0 && had > 0 {
-                    outline.holds.push(format!(concat!("the files name no ", $name, ", and {} are stored"), had));
+                    outline.holds.push(format!(concat!("the files name no ", $name, ", and {} {} stored"), had, if had == 1 { "is" } else { "are" }));
                 }
             )*};
         }

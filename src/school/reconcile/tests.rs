@@ -316,3 +316,42 @@ fn one_joins_and_two_join() {
     assert_eq!(lines(51, 50)[..2], ["1 pupil leaves", "1 guardian leaves"]);
     assert_eq!(lines(52, 50)[0], "2 pupils leave");
 }
+
+#[test]
+fn an_id_that_becomes_somebody_elses_is_held_in_a_delta_too() {
+    let named = |given: &str, family: &str| {
+        let mut roster = school(3);
+        let person = roster.people.get_mut("p001").unwrap();
+        (person.given, person.family) = (given.into(), family.into());
+        roster
+    };
+    let stored = named("Anna Maria", "von Berg");
+    for (given, family, held) in [
+        ("Ben", "von Tal", true),
+        ("Ben", "Berg", false),
+        ("Anna", "Tal", false),
+        // The columns were mixed up.
+        ("BERG", "Ännchen", false),
+        ("", "", false),
+    ] {
+        let told = named(given, family);
+        let delta = Bundle { format: "test", roster: told.clone(), ..Bundle::default() };
+        for bundle in [bulk(told), delta] {
+            let holds = reconcile(&stored, &bundle).outline.holds;
+            assert_eq!(!holds.is_empty(), held, "{given} {family}: {holds:?}");
+            assert!(
+                holds.iter().all(|hold| hold.contains("p001") && hold.contains("Anna Maria von Berg")),
+                "{holds:?}"
+            );
+        }
+    }
+    // A name that was never known is nobody's.
+    assert!(holds(&named("", ""), named("Ben", "Tal")).is_empty());
+    let all = |given: &str| {
+        let mut roster = school(8);
+        roster.people.values_mut().for_each(|person| (person.given, person.family) = (given.into(), String::new()));
+        roster
+    };
+    let many = holds(&all("Anna"), all("Ben"));
+    assert_eq!((many.len(), many[5].as_str()), (6, "and 21 more ids would be somebody else's"));
+}

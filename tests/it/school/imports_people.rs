@@ -2,6 +2,7 @@
 
 use homeroom::{
     school::{audit::Author, roster::SchoolRole},
+    store::schema::school::ImportState,
     users::NewAccount,
 };
 use serde_json::json;
@@ -262,4 +263,37 @@ async fn names_that_others_have_already_are_not_taken_from_them() {
     let account = small.account("n").await;
     assert_eq!(account.1, "n.neumann2");
     assert_ne!(account.0, other.user);
+}
+
+#[tokio::test]
+async fn an_id_that_comes_back_or_stays_as_somebody_elses_has_to_be_confirmed() {
+    let mut small = Small::start().await;
+    small.reimport(|roster| remove(roster, "classmate")).await;
+    let account = small.account("classmate").await;
+    let plan = async |small: &Small, id: &str, given: &str, family: &str| {
+        let mut told = small.roster.clone();
+        told.people.insert(id.into(), person(given, family, Some("08")));
+        let imports = &small.school().imports;
+        let number = imports.plan(SOURCE, bundle(told), &Author::console()).await.unwrap();
+        let import = imports.get(number).await.unwrap().unwrap();
+        (number, import.state, import.holds)
+    };
+    let (_, state, holds) = plan(&small, "classmate", "Karl", "Doppel-Birne").await;
+    assert_eq!((state, holds), (ImportState::Planned, vec![]));
+    let (number, state, holds) = plan(&small, "classmate", "Bert", "Doppel").await;
+    assert_eq!((state, holds.len()), (ImportState::Held, 1));
+    let said = |text: &str| holds[0].contains(text);
+    assert!(said("Karl Doppel") && said("Bert Doppel") && said(&account.1), "{holds:?}");
+    let imports = &small.school().imports;
+    assert!(imports.apply(number, false, &Author::console()).await.is_err());
+    // A row that is there, and becomes another person's.
+    let (_, state, holds) = plan(&small, "pupil", "Zora", "Ganz").await;
+    assert_eq!((state, holds.len()), (ImportState::Held, 1), "{holds:?}");
+    // Once the old account is closed there is nothing to be handed on.
+    small.server.app().services().users.deactivate(account.0, false).await.unwrap();
+    let (number, state, _) = plan(&small, "classmate", "Bert", "Doppel").await;
+    assert_eq!(state, ImportState::Planned);
+    imports.apply(number, false, &Author::console()).await.unwrap();
+    imports.settled(number).await.unwrap();
+    assert_ne!(small.account("classmate").await.0, account.0);
 }
