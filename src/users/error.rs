@@ -26,6 +26,9 @@ pub enum UsersError {
     /// There is no such account, or it is closed, in an order of an administrator.
     #[error("there is no open account of that name")]
     NoAccount,
+    /// The account is the server's own, in an order of an administrator.
+    #[error("this is the account of the school itself, to which nobody signs in")]
+    Reserved,
     /// The account is closed (`M_USER_DEACTIVATED`).
     #[error("the account has been deactivated")]
     Deactivated,

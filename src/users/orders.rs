@@ -6,7 +6,7 @@ use ruma::OwnedUserId;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Answers, Desk, NewAccount, Users, UsersError};
+use super::{Answers, Desk, NewAccount, RESERVED_LOCALPART, Users, UsersError, is_ordinary};
 use crate::{
     secret::Secret,
     store::{UserNo, schema::users::Account},
@@ -130,15 +130,25 @@ impl Users {
     }
 
     async fn reset_password(&self, name: &str, password: Secret) -> Result<AdminAnswer, UsersError> {
-        let (user_id, user, _) = self.accounts.meant(name).await?.ok_or(UsersError::NoAccount)?;
+        let (user_id, user) = self.somebodys(name).await?;
         self.change_password(user, password, true, None).await?;
         Ok(AdminAnswer::Done(user_id))
     }
 
     async fn close(&self, name: &str) -> Result<AdminAnswer, UsersError> {
-        let (user_id, user, _) = self.accounts.meant(name).await?.ok_or(UsersError::NoAccount)?;
+        let (user_id, user) = self.somebodys(name).await?;
         self.deactivate(user, false).await?;
         Ok(AdminAnswer::Done(user_id))
+    }
+
+    /// An account that is somebody's. With a password, or closed, the server's own would be one like any other, and the
+    /// school could do nothing more through it.
+    async fn somebodys(&self, name: &str) -> Result<(OwnedUserId, UserNo), UsersError> {
+        let (user_id, user, account) = self.accounts.meant(name).await?.ok_or(UsersError::NoAccount)?;
+        if account.localpart == RESERVED_LOCALPART && !is_ordinary(&account) {
+            return Err(UsersError::Reserved);
+        }
+        Ok((user_id, user))
     }
 
     async fn page(&self, after: Option<UserNo>) -> Result<AdminAnswer, UsersError> {
@@ -204,5 +214,22 @@ mod tests {
         };
         let seen: Vec<_> = accounts.iter().map(|line| (line.user_id.as_str(), line.admin, line.deactivated)).collect();
         assert_eq!(seen, [("@anna:school.example", true, false), ("@ben:school.example", false, true)]);
+    }
+
+    #[tokio::test]
+    async fn the_servers_own_account_stays_its_own() {
+        let fixture = Fixture::new();
+        let (_, user) = fixture.users.service_account("School").await.unwrap();
+        for order in [
+            AdminOrder::ResetPassword { user: "school".into(), password: PASSWORD.into() },
+            AdminOrder::Deactivate { user: "@School:school.example".into() },
+        ] {
+            assert!(matches!(fixture.users.carry_out(order).await, AdminAnswer::Failed(_)));
+        }
+        assert_eq!(fixture.users.service_account("School").await.unwrap().1, user);
+        // Somebody who has had the name for longer is somebody.
+        fixture.users.change_password(user, PASSWORD.into(), false, None).await.unwrap();
+        let order = AdminOrder::ResetPassword { user: "school".into(), password: "new horses".into() };
+        assert!(matches!(fixture.users.carry_out(order).await, AdminAnswer::Done(_)));
     }
 }

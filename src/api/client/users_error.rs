@@ -24,6 +24,7 @@ impl From<UsersError> for ApiError {
             UsersError::WeakPassword { .. } => Self::weak_password(text),
             UsersError::WrongCredentials => Self::forbidden("Wrong user name or password"),
             UsersError::NoAccount => Self::not_found("There is no such account"),
+            UsersError::Reserved => Self::forbidden(text),
             UsersError::Deactivated => Self::user_deactivated(),
             UsersError::Locked => Self::user_locked(),
             UsersError::UnknownRefreshToken => {

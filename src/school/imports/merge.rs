@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Imports;
 use crate::{
-    school::{SchoolError, audit::Author},
+    school::{SERVICE_LOCALPART, SchoolError, audit::Author},
     store::StoreError,
     store::{
         Batch, Order, UserNo,
@@ -15,6 +15,7 @@ use crate::{
             PersonAccount,
         },
     },
+    users::is_ordinary,
 };
 
 /// Records of one person at most.
@@ -26,7 +27,8 @@ impl Imports {
     /// administrator, and leaves the school's rooms; its name is never given to anybody else.
     ///
     /// # Errors
-    /// [`SchoolError::Conflict`] while an import is at work, [`SchoolError::Invalid`] for one account twice,
+    /// [`SchoolError::Conflict`] while an import is at work, [`SchoolError::Invalid`] for one account twice
+    /// and for the school's own,
     /// [`SchoolError::NotFound`] for an account that is not there or is closed.
     pub async fn merge(&self, from: UserNo, into: UserNo, by: &Author) -> Result<(), SchoolError> {
         let _deciding = self.inner.deciding.lock().await;
@@ -40,6 +42,9 @@ impl Imports {
         };
         let loser = open(users.accounts.by_number(from).await?)?;
         let winner = open(users.accounts.by_number(into).await?)?;
+        if [&loser, &winner].into_iter().any(|one| one.localpart == SERVICE_LOCALPART && !is_ordinary(one)) {
+            return Err(SchoolError::Invalid("the school's own account is nobody's".into()));
+        }
         let mut batch = Batch::new();
         let records = self.store().prefix(&ACCOUNT_PEOPLE, &from, Order::Ascending, RECORDS_MAX).await?;
         let moved = records.len();

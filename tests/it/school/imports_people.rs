@@ -1,7 +1,7 @@
 //! Accounts of people as rosters come and go.
 
 use homeroom::{
-    school::{audit::Author, roster::SchoolRole},
+    school::{SchoolError, audit::Author, roster::SchoolRole},
     store::schema::school::ImportState,
     users::NewAccount,
 };
@@ -296,4 +296,16 @@ async fn an_id_that_comes_back_or_stays_as_somebody_elses_has_to_be_confirmed() 
     imports.apply(number, false, &Author::console()).await.unwrap();
     imports.settled(number).await.unwrap();
     assert_ne!(small.account("classmate").await.0, account.0);
+}
+
+#[tokio::test]
+async fn the_schools_own_account_is_merged_with_nobodys() {
+    let small = Small::start().await;
+    let users = &small.server.app().services().users;
+    let (_, service) = users.service_account("School").await.unwrap();
+    let (pupil, _) = small.account("pupil").await;
+    for (from, into) in [(service, pupil), (pupil, service)] {
+        let merged = small.school().imports.merge(from, into, &Author::console()).await;
+        assert!(matches!(merged, Err(SchoolError::Invalid(_))), "{merged:?}");
+    }
 }
