@@ -62,7 +62,8 @@ struct Deactivate {
     erase: bool,
 }
 
-/// `POST /_matrix/client/v3/account/deactivate`: closes the account for good.
+/// `POST /_matrix/client/v3/account/deactivate`: closes the account for good. Not for people of a roster: whoever is at
+/// the school has an account there, and a closed one could never be theirs again.
 ///
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3accountdeactivate)
 pub async fn deactivate(
@@ -71,6 +72,10 @@ pub async fn deactivate(
     body: JsonBody,
 ) -> Result<Reply<deactivate_v3::Response>, ApiError> {
     let wanted: Deactivate = body.parse()?;
+    if services.school.imports.knows(session.user).await? {
+        let message = "The school keeps this account for you. Ask the school's office if it should be closed.";
+        return Err(ApiError::forbidden(message).with_reason("account.roster"));
+    }
     let operation = Operation::new("POST /account/deactivate", Some(session.user), &body.0);
     confirm(&services, operation, PASSWORD_FLOWS, &body.0).await?;
     services.users.deactivate(session.user, wanted.erase).await?;

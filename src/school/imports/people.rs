@@ -232,6 +232,16 @@ impl Imports {
         Ok(others.into_iter().flatten().any(|person| person.enabled))
     }
 
+    /// Whether an account is that of a person whom a source tells of, and who has not left.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn knows(&self, user: UserNo) -> Result<bool, SchoolError> {
+        let people = self.inner.parts.rules.people();
+        let gone = people.of_user(user).is_some_and(|person| people.standing(person).gone);
+        Ok(!gone && !self.store().prefix(&ACCOUNT_PEOPLE, &user, Order::Ascending, 1).await?.is_empty())
+    }
+
     async fn is_closed(&self, user: UserNo) -> Result<bool, SchoolError> {
         let account = self.inner.parts.users.accounts.by_number(user).await?;
         Ok(account.is_none_or(|account| account.deactivated))

@@ -309,3 +309,16 @@ async fn the_schools_own_account_is_merged_with_nobodys() {
         assert!(matches!(merged, Err(SchoolError::Invalid(_))), "{merged:?}");
     }
 }
+
+#[tokio::test]
+async fn people_of_a_roster_cannot_close_their_accounts() {
+    let small = Small::start().await;
+    let path = "/_matrix/client/v3/account/deactivate";
+    for name in ["pupil", "guardian", "tutor"] {
+        let refused = small.client(name).post(path, json!({})).await.refused(403, "M_FORBIDDEN");
+        assert_eq!(refused["org.homeroom.reason"], "account.roster", "{name}");
+        small.client(name).get("/_matrix/client/v3/account/whoami").await.ok();
+    }
+    // Others are asked for their password.
+    assert_eq!(small.client("admin").post(path, json!({})).await.status, 401);
+}
