@@ -142,10 +142,17 @@ impl School {
         }
     }
 
-    /// Begins each new day with the people of that day, and ends roles that were given for a time. Runs until it is dropped.
+    /// Begins each new day with the people of that day, and ends roles and overrides that were given for a time. Runs
+    /// until it is dropped.
     pub async fn keep_day(&self) {
+        let mut looked_at_ms = self.clock.now_ms();
         loop {
             self.clock.sleep(DAY_CHECKED).await;
+            let now_ms = self.clock.now_ms();
+            if self.rules.in_force().overrides.have_ended(looked_at_ms, now_ms) {
+                self.rules.touch();
+            }
+            looked_at_ms = now_ms;
             if self.rules.is_stale()
                 && let Err(error) = self.refresh().await
             {

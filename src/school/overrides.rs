@@ -69,6 +69,13 @@ impl Overrides {
         entries.filter_map(|entry| entry.until_ms).filter(|until| now_ms < *until).min()
     }
 
+    /// Whether any has ended after one time and until another.
+    pub(super) fn have_ended(&self, after_ms: u64, until_ms: u64) -> bool {
+        let pairs = self.0.load();
+        let mut ends = pairs.values().flatten().filter_map(|entry| entry.until_ms);
+        ends.any(|end| after_ms < end && end <= until_ms)
+    }
+
     /// Adds one. Writers take turns: the caller holds the lock of the decisions.
     pub(super) fn put(&self, number: u64, row: &Override) {
         let mut pairs = Pairs::clone(&self.0.load());

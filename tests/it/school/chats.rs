@@ -7,7 +7,7 @@ use super::small::Small;
 use crate::harness::{Client, escape};
 
 /// What Element sends when somebody starts a chat with it.
-fn element(with: &str) -> Value {
+pub(super) fn element(with: &str) -> Value {
     json!({
         "preset": "trusted_private_chat",
         "visibility": "private",
@@ -20,7 +20,7 @@ fn element(with: &str) -> Value {
     })
 }
 
-async fn start() -> Small {
+pub(super) async fn start() -> Small {
     let small = Small::start().await;
     small.school().rooms.settled().await;
     small
@@ -35,11 +35,11 @@ async fn membership(client: &Client, room: &str, user: &str) -> Value {
     client.room(room, &format!("state/m.room.member/{}", escape(user))).await.ok()["membership"].clone()
 }
 
-fn hello() -> Value {
+pub(super) fn hello() -> Value {
     json!({ "msgtype": "m.text", "body": "hello" })
 }
 
-fn message(room: &str, transaction: &str) -> String {
+pub(super) fn message(room: &str, transaction: &str) -> String {
     format!("/_matrix/client/v3/rooms/{}/send/m.room.message/{transaction}", escape(room))
 }
 

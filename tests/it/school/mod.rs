@@ -8,6 +8,7 @@ mod chats;
 mod directory;
 mod directory_neutral;
 mod doors;
+mod endings;
 mod imports;
 mod imports_measure;
 mod imports_people;
