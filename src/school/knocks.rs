@@ -1,7 +1,7 @@
 //! Knocks: somebody asks for contact, and the other decides.
 //!
 //! Who may knock is the contact policy's to say: where writing to somebody needs their consent first. Who declines is
-//! not told on: the knock stays open for who asked. Accepting starts the chat as the policy has it, and a decision about
+//! not told on: the knock stays open for who asked, counts as such, can be taken back, and be made again. Accepting starts the chat as the policy has it, and a decision about
 //! this pair, which ends by itself, lets it go on.
 
 use std::{sync::Arc, time::Duration};
@@ -37,7 +37,7 @@ const ROWS_MAX: usize = 2_000;
 /// The longest text, in characters.
 const TEXT_CHARS_MAX: usize = 500;
 /// Half a school year: how long an accepted knock opens the way, how long one is kept, and how long who was declined
-/// cannot ask the same person again.
+/// does not reach the same person by asking again.
 const KEPT: Duration = Duration::from_hours(24 * 180);
 const REASON: &str = "knock accepted";
 
@@ -73,7 +73,7 @@ pub struct SeenKnock {
     pub mine: bool,
     /// The other.
     pub with: OwnedUserId,
-    /// The knock. For who asked, a declined one is open.
+    /// The knock. For who asked, a declined one is open, or taken back.
     pub knock: Knock,
 }
 
@@ -120,36 +120,37 @@ impl Knocks {
         let _turn = self.turn.lock().await;
         let mut batch = Batch::new();
         let mine = self.rows(from.user, &mut batch).await?;
-        let same = mine.iter().find(|(_, knock)| {
-            let waits = matches!(knock.state, KnockState::Open | KnockState::Declined);
-            knock.from == from.user && knock.to == target && waits
-        });
-        if let Some((number, _)) = same {
+        // What is open for who asks: they count it, too.
+        let waiting = || mine.iter().filter(|(_, knock)| knock.from == from.user && seems_open(knock.state));
+        if let Some((number, _)) = waiting().find(|(_, knock)| knock.to == target) {
             return Ok(*number);
         }
-        let open = |knocks: &[(u64, Knock)], is_it: &dyn Fn(&Knock) -> bool| {
-            knocks.iter().filter(|(_, knock)| knock.state == KnockState::Open && is_it(knock)).count()
-        };
-        if open(&mine, &|knock| knock.from == from.user) >= OPEN_FROM_MAX {
+        if waiting().count() >= OPEN_FROM_MAX || mine.len() >= ROWS_MAX {
             return Err(SchoolError::Conflict("You have asked many people already: wait for their answers".into()));
         }
         let theirs = self.rows(target, &mut batch).await?;
-        if open(&theirs, &|knock| knock.to == target) >= OPEN_TO_MAX || theirs.len() >= ROWS_MAX {
+        let open = theirs.iter().filter(|(_, knock)| knock.to == target && knock.state == KnockState::Open);
+        if open.count() >= OPEN_TO_MAX || theirs.len() >= ROWS_MAX {
             return Err(SchoolError::Conflict("Too many people wait for an answer of this person".into()));
         }
-        let number = self.numbers.next();
+        // Asked again after a no that they do not know of: it is as if it was said again, and does not ring.
+        let is_no = |knock: &Knock| knock.from == from.user && knock.state == KnockState::DeclinedAndWithdrawn;
+        let declined = mine.iter().any(|(_, knock)| is_no(knock) && knock.to == target);
+        let (number, at_ms) = (self.numbers.next(), self.clock.now_ms());
         let knock = Knock {
             from: from.user,
             to: target,
             text: text.to_owned(),
-            state: KnockState::Open,
+            state: if declined { KnockState::Declined } else { KnockState::Open },
             room: None,
-            at_ms: self.clock.now_ms(),
-            answered_ms: None,
+            at_ms,
+            answered_ms: declined.then_some(at_ms),
         };
         batch.put(&KNOCKS, &number, &knock);
         batch.put(&USER_KNOCKS, &(from.user, number), &());
-        batch.put(&USER_KNOCKS, &(target, number), &());
+        if !declined {
+            batch.put(&USER_KNOCKS, &(target, number), &());
+        }
         self.store.commit(batch).await?;
         Ok(number)
     }
@@ -190,14 +191,14 @@ impl Knocks {
             return Err(SchoolError::NotFound("knock"));
         }
         match (answer, knock.state) {
-            (_, KnockState::Open) => {}
-            // Who was declined does not know, and may take it back; so it stays declined, and they cannot ask again.
-            (KnockAnswer::Withdraw, KnockState::Declined) => return self.seen(by.user, number, knock).await,
+            // Who was declined does not know, and may take it back.
+            (_, KnockState::Open) | (KnockAnswer::Withdraw, KnockState::Declined) => {}
             _ => return Err(SchoolError::Conflict("This knock has been answered already".into())),
         }
         let (state, room) = match answer {
             KnockAnswer::Accept => (KnockState::Accepted, Some(self.open_way(by, &knock).await?)),
             KnockAnswer::Decline => (KnockState::Declined, None),
+            KnockAnswer::Withdraw if knock.state == KnockState::Declined => (KnockState::DeclinedAndWithdrawn, None),
             KnockAnswer::Withdraw => (KnockState::Withdrawn, None),
         };
         let knock = Knock { state, room, answered_ms: Some(self.clock.now_ms()), ..knock };
@@ -277,12 +278,20 @@ impl Knocks {
 
     async fn seen(&self, viewer: UserNo, number: u64, mut knock: Knock) -> Result<SeenKnock, SchoolError> {
         let mine = knock.from == viewer;
-        if mine && knock.state == KnockState::Declined {
-            (knock.state, knock.answered_ms) = (KnockState::Open, None);
+        match knock.state {
+            KnockState::Declined if mine => (knock.state, knock.answered_ms) = (KnockState::Open, None),
+            KnockState::DeclinedAndWithdrawn if mine => knock.state = KnockState::Withdrawn,
+            KnockState::DeclinedAndWithdrawn => knock.state = KnockState::Declined,
+            _ => {}
         }
         let with = self.store.user_id(if mine { knock.to } else { knock.from }).await?;
         Ok(SeenKnock { number, mine, with, knock })
     }
+}
+
+/// Whether a knock is open for who asked.
+fn seems_open(state: KnockState) -> bool {
+    matches!(state, KnockState::Open | KnockState::Declined)
 }
 
 fn kept_ms() -> u64 {

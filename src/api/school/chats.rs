@@ -215,7 +215,7 @@ async fn entry(services: &Services, seen: SeenKnock) -> Result<KnockEntry, ApiEr
     let state = match knock.state {
         KnockState::Open => "open",
         KnockState::Accepted => "accepted",
-        KnockState::Declined => "declined",
+        KnockState::Declined | KnockState::DeclinedAndWithdrawn => "declined",
         KnockState::Withdrawn => "withdrawn",
     };
     Ok(KnockEntry {

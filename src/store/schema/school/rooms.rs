@@ -118,6 +118,8 @@ pub enum KnockState {
     Declined,
     /// Who asked took it back.
     Withdrawn,
+    /// The other declined, and who asked took it back without knowing.
+    DeclinedAndWithdrawn,
 }
 
 /// A request for contact.

@@ -1,11 +1,12 @@
 //! Asking for contact, and what becomes of it.
 
+use homeroom::school::roster::{EnrollmentRole, SchoolRole};
 use serde_json::{Value, json};
 
 use super::{schema::Schemas, v1};
 use crate::{
     harness::{Answer, escape},
-    school::small::Small,
+    school::small::{Small, enroll, give_role, person},
 };
 
 async fn start() -> Small {
@@ -60,6 +61,49 @@ async fn who_is_declined_is_not_told() {
     assert_eq!(list(&small, "pupil").await[0]["state"], "open");
     assert_eq!(ask(&small, "pupil", "tutor").await.ok()["id"], id);
     assert_eq!(list(&small, "tutor").await.as_array().unwrap().len(), 1, "and does not ring again");
+}
+
+#[tokio::test]
+async fn a_declined_knock_is_taken_back_and_made_again_like_an_open_one() {
+    let small = start().await;
+    let id = ask(&small, "pupil", "tutor").await.ok()["id"].clone();
+    answer(&small, "tutor", &id, "decline").await.ok();
+    let withdrawn = answer(&small, "pupil", &id, "withdraw").await.ok();
+    assert_eq!(withdrawn["state"], "withdrawn");
+    answer(&small, "pupil", &id, "withdraw").await.refused(409, "ORG.HOMEROOM_CONFLICT");
+    assert_eq!(list(&small, "tutor").await[0]["state"], "declined");
+    let again = ask(&small, "pupil", "tutor").await.ok()["id"].clone();
+    assert_ne!(again, id);
+    let mine = list(&small, "pupil").await;
+    assert_eq!((&mine[0]["id"], &mine[0]["state"], &mine[1]["state"]), (&again, &json!("open"), &json!("withdrawn")));
+    assert!(mine[0]["answered_ms"].is_null());
+    assert_eq!(list(&small, "tutor").await.as_array().unwrap().len(), 1, "the no stands, and it does not ring again");
+    answer(&small, "tutor", &again, "accept").await.refused(409, "ORG.HOMEROOM_CONFLICT");
+}
+
+#[tokio::test]
+async fn what_shows_as_open_counts_as_open() {
+    let mut small = start().await;
+    small
+        .reimport(|roster| {
+            for n in 0..10 {
+                let id = format!("extra{n}");
+                roster.people.insert(id.clone(), person("Erik", &format!("Extra{n}"), None));
+                give_role(roster, &id, SchoolRole::Teacher, None);
+                enroll(roster, "8a", &id, EnrollmentRole::Teacher, false);
+            }
+        })
+        .await;
+    small.school().rooms.settled().await;
+    let id = ask(&small, "pupil", "tutor").await.ok()["id"].clone();
+    answer(&small, "tutor", &id, "decline").await.ok();
+    let mut last = None;
+    for n in 0..10 {
+        let to = format!("@{}:school.example", small.account(&format!("extra{n}")).await.1);
+        last = Some(small.client("pupil").post(&v1("/knocks"), json!({ "to": to, "text": "May I?" })).await);
+        assert!(n == 9 || last.as_ref().unwrap().status == 200, "{n}: {}", last.unwrap().body);
+    }
+    last.unwrap().refused(409, "ORG.HOMEROOM_CONFLICT");
 }
 
 #[tokio::test]
