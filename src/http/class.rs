@@ -174,6 +174,8 @@ mod tests {
             (Method::GET, "/_matrix/client/v3/sync", None),
             (Method::POST, "/_homeroom/v1/activate", Some(Class::Login)),
             (Method::POST, "/_homeroom/v1/chats", Some(Class::CreateRoom)),
+            (Method::POST, "/_homeroom/v1/rooms/{room}/announce", Some(Class::Send)),
+            (Method::PUT, "/_homeroom/v1/rooms/{room}/mode", Some(Class::Send)),
             (Method::POST, "/_homeroom/v1/knocks/{knock}", Some(Class::Join)),
             (Method::GET, "/_homeroom/v1/knocks", None),
             (Method::GET, "/elsewhere", None),

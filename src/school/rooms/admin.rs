@@ -122,6 +122,10 @@ impl SchoolRooms {
         }
         let powers = edit.powers().await?;
         edit.rules(&link, &powers, (Some(mode), mode)).await?;
+        if edit.has_changed() {
+            let author = Author::user(actor);
+            desk.audit.stage(edit.batch(), &author, "room.mode", room_id.as_str(), &json!({ "mode": mode }));
+        }
         edit.commit().await?;
         Ok(())
     }

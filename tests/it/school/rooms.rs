@@ -256,6 +256,8 @@ async fn a_teacher_closes_a_class_and_an_administrator_freezes_it() {
     assert!(rooms.set_mode(&id, Mode::OneWay, &user("pupil")).await.is_err());
     assert!(rooms.set_mode(&id, Mode::OneWay, &user("head")).await.is_err());
     rooms.set_mode(&id, Mode::OneWay, &user("tutor")).await.unwrap();
+    let written = small.school().audit.list(None, 1).await.unwrap();
+    assert_eq!((written[0].1.action.as_str(), written[0].1.by.as_str()), ("room.mode", small.id("tutor")));
     small.client("pupil").put(&path(1), hello.clone()).await.refused(403, "M_FORBIDDEN");
     small.client("tutor").put(&path(2), hello.clone()).await.ok();
     rooms.freeze(&id, true, &Author::console()).await.unwrap();
