@@ -43,9 +43,16 @@ pub(super) struct Renaming {
 }
 
 impl Rooms {
-    /// The name and picture of a user; empty for one who has none.
+    /// The name and picture of a user, as rooms show them; empty for one who has none.
     pub(super) async fn profile_of(&self, user: &UserId) -> Result<MemberProfile, StoreError> {
-        Ok(self.parts.profiles.member_profile(user).await?.unwrap_or_default())
+        let profile = self.parts.profiles.member_profile(user).await?;
+        Ok(self.shown(user, profile.unwrap_or_default()))
+    }
+
+    /// A profile without the picture, if the policy leaves it out of rooms.
+    pub fn shown(&self, user: &UserId, profile: MemberProfile) -> MemberProfile {
+        let avatar_url = profile.avatar_url.filter(|_| self.parts.policy.shows_picture(user));
+        MemberProfile { avatar_url, ..profile }
     }
 
     /// Renews the user's member events in every joined room, in the background: to be called after a change of the

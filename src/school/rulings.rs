@@ -5,7 +5,7 @@ use ruma::{ServerName, UserId};
 use super::{
     Rules,
     people::{People, PersonNo, Relations, Standing},
-    policy::{Compiled, Facts, Outcome, Ruling, Step, decide, decide_in_steps, scopes},
+    policy::{Compiled, Facts, Outcome, Ruling, Step, Switch, decide, decide_in_steps, scopes},
     roster::SchoolRole,
 };
 use crate::rooms::policy::Verb;
@@ -121,6 +121,19 @@ impl Rules {
         let rulings: Vec<_> =
             Verb::ALL.into_iter().map(|verb| (verb, self.ruling(actor, target, verb).told())).collect();
         (!rulings.iter().any(|(_, ruling)| ruling.hidden)).then_some(rulings)
+    }
+
+    /// Whether somebody's picture stands where everybody in a room reads it. Those of pupils do not where nobody is to
+    /// see them.
+    pub(super) fn shows_picture_of(&self, user: &UserId) -> bool {
+        let people = self.people.load();
+        let Some(person) = self.standing(&people, user).1 else { return true };
+        let roles = people.roles(person);
+        if !roles.is_family() || !roles.has(SchoolRole::Student) {
+            return true;
+        }
+        let settings = &self.in_force.policy().compiled;
+        settings.levels(scopes(settings, &people, [None, Some(person)])).of(Switch::PupilPhotos) > 0
     }
 
     /// What the settings tell apart of people who are nothing to the actor, besides what they are: the parts of the

@@ -60,7 +60,7 @@ impl Rooms {
         let profile = self.parts.profiles.member_profile(nobody.as_deref().unwrap_or(target)).await?;
         match denial {
             Some(denial) => Err(denial.into()),
-            None => profile.ok_or(RoomsError::NoUser),
+            None => profile.map(|profile| self.shown(target, profile)).ok_or(RoomsError::NoUser),
         }
     }
 }

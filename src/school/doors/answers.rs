@@ -10,7 +10,10 @@ use super::{
     scene::{Scene, is_family_room},
     school_rooms,
 };
-use crate::rooms::policy::{Creation, Decision, Denial, Policy, Proposal, Publication, Shown, Terms, Verb};
+use crate::{
+    rooms::policy::{Creation, Decision, Denial, Policy, Proposal, Publication, Shown, Terms, Verb},
+    store::RoomNo,
+};
 
 impl Policy for Rules {
     fn decide(&self, actor: &UserId, target: &UserId, verb: Verb) -> Decision {
@@ -99,6 +102,14 @@ impl Policy for Rules {
             && self.rooms().get(shown.room).is_none()
             && !self.is_school_room(shown.view)
             && !is_family_room(&people, shown.view)
+    }
+
+    fn is_company(&self, room: RoomNo) -> bool {
+        self.rooms().get(room).is_none_or(|link| !link.archived)
+    }
+
+    fn shows_picture(&self, user: &UserId) -> bool {
+        self.shows_picture_of(user)
     }
 
     fn is_active(&self) -> bool {

@@ -104,6 +104,11 @@ pub(super) fn direct() -> Decision {
     no("rooms.direct", "The rules of your school do not let the two of you write to each other here, without others.")
 }
 
+/// A picture of a pupil where nobody is to see any.
+pub(super) fn picture() -> Decision {
+    no("rooms.picture", "Your school shows no pictures of pupils in rooms.")
+}
+
 /// A group in which nobody is left who may have this member in one.
 pub(super) fn group() -> Decision {
     no("rooms.group", "Nobody is left in this room with whom the rules of your school let you have a group.")

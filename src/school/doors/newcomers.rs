@@ -26,6 +26,12 @@ pub(super) fn check(scene: &Scene<'_>) -> Decision {
     let new = Member::read(proposal.content);
     let before = proposal.before.and_then(content::membership);
     let own = target == proposal.sender;
+    if new.avatar_url.is_some()
+        && new.avatar_url != proposal.before.and_then(|before| Member::read(before).avatar_url)
+        && !scene.rules.shows_picture_of(target)
+    {
+        return denial::picture();
+    }
     match new.membership {
         // The creator of a room is its first member: there is no company yet, and the room is made as it has to be.
         Some(MembershipState::Join) if proposal.new && own => Ok(()),

@@ -8,7 +8,7 @@ use ruma::{
 
 use super::{super::rooms::is_family, calls, denial, scene::Scene, supervised};
 use crate::{
-    event::content,
+    event::content::{self, Member},
     rooms::policy::{Decision, is_call},
     store::schema::school::{RoomKind, RoomLink},
 };
@@ -40,6 +40,12 @@ fn member(scene: &Scene<'_>) -> Decision {
     let proposal = scene.proposal;
     let own = proposal.state_key == Some(proposal.sender.as_str());
     let before = proposal.before.and_then(content::membership);
+    let picture = |content| Member::read(content).avatar_url;
+    let new = picture(proposal.content);
+    let other = own && new.is_some() && new != proposal.before.and_then(picture);
+    if other && !scene.rules.shows_picture_of(proposal.sender) {
+        return denial::picture();
+    }
     match content::membership(proposal.content) {
         Some(MembershipState::Join) if own => match before {
             Some(MembershipState::Join | MembershipState::Invite) => Ok(()),

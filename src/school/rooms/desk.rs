@@ -138,7 +138,8 @@ impl Desk {
             let people = self.rules.people();
             people.of_user(user).map(|person| people.display_name(person)).filter(|name| !name.is_empty())
         });
-        Ok(MemberProfile { displayname, avatar_url: profile.avatar_url() })
+        let profile = MemberProfile { displayname, avatar_url: profile.avatar_url() };
+        Ok(self.rooms.shown(&self.user_id(user).await?, profile))
     }
 
     /// Waits for the right to make the room of a key.

@@ -12,5 +12,6 @@ mod endings;
 mod imports;
 mod imports_measure;
 mod imports_people;
+mod pictures;
 mod rooms;
 mod small;
