@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use ruma::{OwnedUserId, UserId};
 
 use super::{
-    Actor, Room, RoomView, Rooms, RoomsError,
+    Actor, Room, RoomView, Rooms, RoomsError, UserRoom,
     policy::{Publication, Shown, Verb, is_call},
 };
 use crate::store::{StoreError, UserNo, schema::rooms::Membership};
@@ -105,14 +105,20 @@ impl Rooms {
         Ok(unknown)
     }
 
-    /// Whether two users have joined the same room.
+    /// Whether two users have joined the same room, and that is company.
     ///
     /// # Errors
     /// The store failed.
     pub async fn share_room(&self, user: UserNo, other: UserNo) -> Result<bool, StoreError> {
         let list = self.user_rooms(user).await?;
-        let mut joined = list.iter().filter(|entry| entry.record.membership == Membership::Join);
-        Ok(joined.any(|entry| Self::has_joined(&entry.room, other)))
+        Ok(list.iter().any(|entry| self.is_company(entry, other)))
+    }
+
+    /// Whether a room of somebody is one in which they know of another.
+    pub fn is_company(&self, entry: &UserRoom, other: UserNo) -> bool {
+        entry.record.membership == Membership::Join
+            && Self::has_joined(&entry.room, other)
+            && self.parts.policy.is_company(entry.room.number)
     }
 
     /// The id of a user that there never is.

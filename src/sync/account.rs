@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     event::content,
-    rooms::{Room, Rooms},
-    store::{Event, Position, UserNo, schema::rooms::Membership},
+    rooms::Room,
+    store::{Event, Position, UserNo},
     users::AccountDataItem,
 };
 
@@ -181,8 +181,6 @@ impl Round<'_> {
 
     /// Whether the user shares a joined room with another.
     pub(super) async fn shares_room(&self, other: UserNo) -> Result<bool, SyncError> {
-        let list = self.parts.rooms.user_rooms(self.user).await?;
-        let mut joined = list.iter().filter(|r| r.record.membership == Membership::Join);
-        Ok(joined.any(|r| Rooms::has_joined(&r.room, other)))
+        Ok(self.parts.rooms.share_room(self.user, other).await?)
     }
 }

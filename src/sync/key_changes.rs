@@ -6,7 +6,6 @@ use ruma::OwnedUserId;
 
 use super::{Sync, SyncError};
 use crate::{
-    rooms::Rooms,
     store::{
         Order, Position, UserNo,
         schema::rooms::{MEMBERS, Membership},
@@ -30,9 +29,7 @@ impl Sync {
         let parts = self.parts();
         let within = |at: Position| at > from && at <= to;
         let rooms = parts.rooms.user_rooms(user).await?;
-        let shares = |other: UserNo| {
-            rooms.iter().any(|r| r.record.membership == Membership::Join && Rooms::has_joined(&r.room, other))
-        };
+        let shares = |other: UserNo| rooms.iter().any(|entry| parts.rooms.is_company(entry, other));
         let mut changed = BTreeSet::new();
         for other in parts.users.device_lists.changed(user, from, to).await? {
             if other == user || shares(other) {

@@ -7,7 +7,7 @@ use ruma::events::{
 
 use super::{
     denial,
-    scene::{Scene, is_family_room},
+    scene::{Scene, is_family_room, may_hold_families},
 };
 use crate::{
     event::content::{self, CanonicalAlias, JoinRules},
@@ -18,6 +18,14 @@ use crate::{
 /// is in force already is allowed.
 pub(super) fn check(scene: &Scene<'_>) -> Decision {
     let proposal = scene.proposal;
+    // Whoever worked here and has come to be a pupil or guardian only is taken out of such rooms soon. What they said
+    // they may take back.
+    if scene.is_family(proposal.sender)
+        && !may_hold_families(proposal.view)
+        && *proposal.kind != TimelineEventType::RoomRedaction
+    {
+        return denial::no("rooms.families", "You cannot write in this room: it is not made for pupils and guardians.");
+    }
     let readable = *proposal.kind != TimelineEventType::RoomEncrypted;
     if readable && (proposal.state_key.is_none() || fits(scene) || scene.changes_nothing()) {
         return Ok(());

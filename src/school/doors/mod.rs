@@ -26,6 +26,9 @@ mod newcomers;
 mod scene;
 mod school_rooms;
 mod supervised;
+
+pub(super) use self::scene::may_hold_families;
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ruma::UserId;
+use ruma::{UserId, events::room::history_visibility::HistoryVisibility};
 use serde_json::Value;
 
 use super::super::{
@@ -91,6 +91,14 @@ impl Rules {
 pub(super) fn is_family_room(people: &People, view: &RoomView) -> bool {
     let member = |number: &u64| people.of_user(UserNo(*number)).is_some_and(|person| people.roles(person).is_family());
     has_terms(view) || view.joined.iter().any(member)
+}
+
+/// Whether pupils and guardians may be in a room, as far as it shows itself: it was made for them, or stays here, lets
+/// nobody in who was not invited, and hides from newcomers what was before. Encryption and guests are asked about apart.
+pub(in crate::school) fn may_hold_families(view: &RoomView) -> bool {
+    let by_invitation = matches!(view.join_rules.rule.as_str(), "invite" | "private");
+    let hides_the_past = view.history_visibility == HistoryVisibility::Joined;
+    has_terms(view) || (!view.created.federate && by_invitation && hides_the_past)
 }
 
 fn has_terms(view: &RoomView) -> bool {

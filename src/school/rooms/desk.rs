@@ -53,6 +53,8 @@ pub(in crate::school) struct Desk {
     pub(super) cleared: Mutex<HashSet<UserNo>>,
     /// Adults and pupils without contact, who were taken out of each other's rooms.
     pub(super) parted: Mutex<HashSet<(UserNo, UserNo)>>,
+    /// Pupils and guardians whose rooms were looked at since they are nothing else.
+    pub(super) families: Mutex<HashSet<UserNo>>,
     service: OnceCell<(OwnedUserId, UserNo)>,
     pairs: [tokio::sync::Mutex<()>; PAIRS],
 }
@@ -88,6 +90,7 @@ impl Desk {
             applied: Mutex::default(),
             cleared: Mutex::default(),
             parted: Mutex::default(),
+            families: Mutex::default(),
             service: OnceCell::new(),
             pairs: std::array::from_fn(|_| tokio::sync::Mutex::default()),
         }

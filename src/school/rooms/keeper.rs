@@ -4,7 +4,11 @@
 //! since it was last fulfilled are worked on, those that are there before those that are to be made. A pass that was
 //! cut short begins again at the next start; a pass without changes reads and writes nothing.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use ruma::OwnedRoomId;
 use tokio::{sync::watch, task::JoinSet};
@@ -15,6 +19,7 @@ use super::{
     book::families,
     desk::Desk,
     wanted::{Wanted, family_student, guardians, is_here, wanted},
+    watched::reopened,
 };
 use crate::store::{
     Position, RoomNo, UserNo,
@@ -182,7 +187,11 @@ impl Pass<'_> {
         self.watched_rooms().await;
         self.departures().await?;
         self.summary.changed += self.keeper.desk.close_chats(&self.people).await?;
+        let before = self.summary.archived;
         self.gone_objects().await;
+        if self.summary.archived > before {
+            self.summary.departed += self.keeper.desk.part_again(&self.people).await?;
+        }
         self.spaces().await?;
         let parents = self.room_ids().await?;
         self.all_but_spaces(&parents, true).await;
@@ -209,16 +218,22 @@ impl Pass<'_> {
 
     async fn departures(&mut self) -> Result<(), SchoolError> {
         let desk = &self.keeper.desk;
-        self.summary.departed += desk.clear_departed(&self.people).await? + desk.part(&self.people).await?;
+        self.summary.departed += desk.clear_departed(&self.people).await?;
+        self.summary.departed += desk.clear_families(&self.people).await?;
+        self.summary.departed += desk.part(&self.people).await?;
         Ok(())
     }
 
     /// Rooms that the roster does not make, but changes: of families, and those adults watch over.
     async fn watched_rooms(&mut self) {
         let book = self.desk().rules.rooms().all();
+        let reopened = reopened(&self.people, &book);
         let rooms: Vec<(RoomNo, Arc<RoomLink>)> = book
             .into_iter()
-            .filter(|(_, link)| !link.archived && matches!(link.kind, RoomKind::Family | RoomKind::Supervised))
+            .filter(|(number, link)| {
+                let open = !link.archived && matches!(link.kind, RoomKind::Family | RoomKind::Supervised);
+                open || reopened.contains(number)
+            })
             .collect();
         let (desk, people) = (self.keeper.desk.clone(), self.people.clone());
         let done = a_few_at_once(rooms, move |(number, link)| {
@@ -236,8 +251,7 @@ impl Pass<'_> {
 
     /// Ends rooms whose object is gone, of those that were there when the pass began, and takes those out of ended family rooms who are no longer family.
     async fn gone_objects(&mut self) {
-        let wanted: std::collections::HashSet<(RoomKind, &str)> =
-            self.rooms.iter().map(|room| (room.kind, &*room.object)).collect();
+        let wanted: HashSet<(RoomKind, &str)> = self.rooms.iter().map(|room| (room.kind, &*room.object)).collect();
         let mut gone = Vec::new();
         for (number, link) in self.book.clone() {
             let of_roster = !matches!(link.kind, RoomKind::Family | RoomKind::Supervised);

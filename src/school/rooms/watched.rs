@@ -1,5 +1,10 @@
 //! Rooms that adults watch over, and the rooms of families: made on first use, and kept true to the roster since.
 
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
 use ruma::{OwnedRoomId, events::StateEventType};
 use serde_json::json;
 
@@ -306,6 +311,26 @@ pub(super) fn is_adult(people: &People, student: PersonNo, user: UserNo) -> bool
         || people.of_user(user).is_some_and(|person| guardians(people, student).any(|guardian| guardian == person))
 }
 
+/// The pupil of a family's room.
+fn student_of(people: &People, link: &RoomLink) -> Option<PersonNo> {
+    people.of_user(UserNo(link.object.parse().ok()?))
+}
+
+/// The rooms of families that ended while their pupil was away, and have no other room since: the last of each, where
+/// the pupil is back.
+pub(super) fn reopened(people: &People, book: &[(RoomNo, Arc<RoomLink>)]) -> HashSet<RoomNo> {
+    let families = || book.iter().filter(|(_, link)| link.kind == RoomKind::Family);
+    let open: HashSet<&str> = families().filter(|(_, link)| !link.archived).map(|(_, link)| &*link.object).collect();
+    let mut last: HashMap<&str, RoomNo> = HashMap::new();
+    for (number, link) in families().filter(|(_, link)| link.archived && !open.contains(&*link.object)) {
+        if student_of(people, link).is_some_and(|student| is_here(people, student)) {
+            let kept = last.entry(&link.object).or_insert(*number);
+            *kept = (*kept).max(*number);
+        }
+    }
+    last.into_values().collect()
+}
+
 /// Who is in the room of a family without having asked: guardians and tutors.
 fn family(people: &People, student: PersonNo) -> impl Iterator<Item = UserNo> {
     let tutors = people.tutors(student).filter(|tutor| is_here(people, *tutor));
@@ -317,7 +342,7 @@ fn family_powers(people: &People, members: &[UserNo]) -> Vec<(UserNo, i64)> {
 }
 
 async fn keep_family(people: &People, link: &RoomLink, edit: &mut Edit<'_>) -> Result<(), SchoolError> {
-    let Some(student) = link.object.parse().ok().and_then(|user| people.of_user(UserNo(user))) else { return Ok(()) };
+    let Some(student) = student_of(people, link) else { return Ok(()) };
     let joined = edit.joined();
     // Without the pupil there is no family to talk about.
     let here = is_here(people, student);

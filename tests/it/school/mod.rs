@@ -5,6 +5,7 @@
 mod announcements;
 mod api;
 mod chats;
+mod departures;
 mod directory;
 mod directory_neutral;
 mod doors;
