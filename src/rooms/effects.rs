@@ -1,6 +1,6 @@
 //! What an event changes besides the timeline: the view, memberships, relations, redactions.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use ruma::{
     UserId,
@@ -34,6 +34,8 @@ pub(super) type OrderedRow = Box<dyn FnOnce(i64, &mut Rows) + Send>;
 #[derive(Default)]
 pub(super) struct Effects {
     changed: Vec<UserNo>,
+    /// Whose membership this batch sets, and whether they have ever joined by then.
+    members: HashMap<UserNo, bool>,
     newcomers: Vec<UserNo>,
     related: Vec<EventNo>,
 }
@@ -90,13 +92,18 @@ impl Effects {
         };
         count(view, user, local, old, membership);
         self.changed.push(user);
-        room.settle_member(&parts.store, user).await?;
+        // Who is invited and joins in one commit: what this batch has made of them is not in the tables yet.
+        let joined_before = self.members.get(&user).copied();
+        if joined_before.is_none() {
+            room.settle_member(&parts.store, user).await?;
+        }
         let record = parts.store.get(&MEMBERS, &(event.room, user)).await?;
-        let been_here = record.is_some_and(|r| r.was_joined);
+        let been_here = joined_before == Some(true) || record.is_some_and(|r| r.was_joined);
         if local && membership == Membership::Join && !been_here && view.created.predecessor.is_some() {
             self.newcomers.push(user);
         }
         let was_joined = membership == Membership::Join || been_here;
+        self.members.insert(user, was_joined);
         let since = record.filter(|r| r.membership == membership).map(|r| r.position);
         if matches!(membership, Membership::Join | Membership::Invite) {
             batch.delete(&FORGOTTEN, &(user, event.room));
