@@ -146,6 +146,8 @@ pub struct Proposal<'a> {
     pub state_key: Option<&'a str>,
     /// Its content.
     pub content: &'a RawValue,
+    /// The display name in the profile of whom a member event is about; only set for these.
+    pub name: Option<&'a str>,
     /// The content of the state that it would replace.
     pub before: Option<&'a RawValue>,
 }

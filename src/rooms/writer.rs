@@ -15,7 +15,7 @@ use ruma::{
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
-    Rooms, RoomsError,
+    MemberProfile, Rooms, RoomsError,
     effects::Effects,
     policy::Proposal,
     room::{Room, RoomView},
@@ -209,6 +209,11 @@ impl Writer {
             Some(key) => self.state_event(&new.kind.to_string().into(), key).await?,
             None => None,
         };
+        let target = new.state_key.as_deref().filter(|_| member).and_then(|key| <&UserId>::try_from(key).ok());
+        let profile = match target {
+            Some(target) => self.rooms.profile_of(target).await?,
+            None => MemberProfile::default(),
+        };
         let proposal = Proposal {
             room: self.room.number,
             room_id: &self.room.id,
@@ -220,6 +225,7 @@ impl Writer {
             kind: &new.kind,
             state_key: new.state_key.as_deref(),
             content: new.content.raw(),
+            name: profile.displayname.as_deref(),
             before: before.as_ref().map(|event| &*event.pdu.content),
         };
         Ok(policy.event(&proposal)?)

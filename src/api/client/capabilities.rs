@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     event::room_version,
     http::{ApiError, JsonBytes, Ruma, services::Services},
+    users::DISPLAYNAME,
 };
 
 /// The name under which clients find the school's own interface.
@@ -32,7 +33,7 @@ const SAID_ANYWAY: [&str; 3] = ["m.change_password", "m.set_displayname", "m.set
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#get_matrixclientv3capabilities)
 pub async fn get_capabilities(
     State(services): State<Arc<Services>>,
-    _request: Ruma<get_capabilities_v3::Request>,
+    request: Ruma<get_capabilities_v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
     let mut capabilities = Capabilities::new();
     let available = room_version::SUPPORTED.into_iter().map(|version| (version, RoomVersionStability::Stable));
@@ -45,6 +46,11 @@ pub async fn get_capabilities(
     if let Some(said) = answer.get_mut("capabilities").and_then(Value::as_object_mut) {
         for capability in SAID_ANYWAY {
             said.entry(capability).or_insert_with(|| json!({ "enabled": true }));
+        }
+        if services.school.rules.keeps_name(&request.session.user_id) {
+            said.insert("m.set_displayname".to_owned(), json!({ "enabled": false }));
+            let fields = json!({ "enabled": true, "disallowed": [DISPLAYNAME] });
+            said.insert("m.profile_fields".to_owned(), fields);
         }
         said.insert(SCHOOL.to_owned(), school());
     }

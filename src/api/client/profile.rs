@@ -20,6 +20,7 @@ use crate::{
         ApiError, Auth, JsonBody, JsonBytes, OptionalAuth, PathArgs, Reply, Ruma, Session, empty_json,
         services::Services,
     },
+    school::doors::{NAME_MESSAGE, NAME_REASON},
     store::UserNo,
     users::{AVATAR_URL, DISPLAYNAME},
 };
@@ -72,6 +73,7 @@ pub async fn set_profile_field(
         return Err(ApiError::forbidden("This is not your profile"));
     }
     let key = path.get(1);
+    may_change(&services, &session, key)?;
     let fields: BTreeMap<String, Box<RawValue>> = body.parse()?;
     let value = fields.get(key).ok_or_else(|| ApiError::missing_param("The field is missing in the body"))?;
     if services.users.profiles.set(session.user, key, value).await? {
@@ -92,10 +94,19 @@ pub async fn delete_profile_field(
         return Err(ApiError::forbidden("This is not your profile"));
     }
     let key = body.field.as_str();
+    may_change(&services, &session, key)?;
     if services.users.profiles.remove(session.user, key).await? {
         tell_rooms(&services, &session, key);
     }
     Ok(Reply(delete_profile_field_v3::Response::new()))
+}
+
+/// Refuses a new display name to whom the roster names.
+fn may_change(services: &Services, session: &Session, key: &str) -> Result<(), ApiError> {
+    if key == DISPLAYNAME && services.school.rules.keeps_name(&session.user_id) {
+        return Err(ApiError::forbidden(NAME_MESSAGE).with_reason(NAME_REASON));
+    }
+    Ok(())
 }
 
 /// Display name and avatar stand in the membership events of joined rooms.

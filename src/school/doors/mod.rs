@@ -10,6 +10,7 @@
 //! | `answers` | the implementation of `rooms::policy::Policy` |
 //! | `scene` | an event about to be added, with who is who in its room |
 //! | `newcomers` | who may come into which company |
+//! | `names` | by what name somebody goes in a room |
 //! | `families` | what rooms of families cannot be made to be |
 //! | `direct` | chats of two, in which nobody else watches |
 //! | `calls` | who may call into a room |
@@ -22,12 +23,14 @@ mod calls;
 mod denial;
 mod direct;
 mod families;
+mod names;
 mod newcomers;
 mod scene;
 mod school_rooms;
 mod supervised;
 
 pub(super) use self::scene::may_hold_families;
+pub use self::names::{MESSAGE as NAME_MESSAGE, REASON as NAME_REASON};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]

@@ -12,6 +12,7 @@ use ruma::{
 use super::{
     super::people::PersonNo,
     denial::{self, Unfit},
+    names,
     scene::Scene,
 };
 use crate::{
@@ -21,6 +22,11 @@ use crate::{
 
 /// Decides about a member event in a room that is not the school's.
 pub(super) fn check(scene: &Scene<'_>) -> Decision {
+    company(scene)?;
+    names::check(scene)
+}
+
+fn company(scene: &Scene<'_>) -> Decision {
     let proposal = scene.proposal;
     let Some(Ok(target)) = proposal.state_key.map(<&UserId>::try_from) else { return Ok(()) };
     let new = Member::read(proposal.content);

@@ -6,7 +6,7 @@ use ruma::{
     events::{TimelineEventType, room::member::MembershipState},
 };
 
-use super::{super::rooms::is_family, calls, denial, scene::Scene, supervised};
+use super::{super::rooms::is_family, calls, denial, names, scene::Scene, supervised};
 use crate::{
     event::content::{self, Member},
     rooms::policy::{Decision, is_call},
@@ -34,7 +34,7 @@ pub(super) fn check(scene: &Scene<'_>, link: Option<&RoomLink>) -> Decision {
     calls::check_in_school_room(scene)
 }
 
-/// Who has been put into a room may come in, and members may be called otherwise. Nobody invites, knocks, leaves,
+/// Who has been put into a room may come in, and who works here may be called otherwise. Nobody invites, knocks, leaves,
 /// removes or bans; only accounts of people who have left the school go by themselves.
 fn member(scene: &Scene<'_>) -> Decision {
     let proposal = scene.proposal;
@@ -48,7 +48,7 @@ fn member(scene: &Scene<'_>) -> Decision {
     }
     match content::membership(proposal.content) {
         Some(MembershipState::Join) if own => match before {
-            Some(MembershipState::Join | MembershipState::Invite) => Ok(()),
+            Some(MembershipState::Join | MembershipState::Invite) => names::check(scene),
             _ => denial::school_room(),
         },
         Some(MembershipState::Leave) if own && has_gone(scene, proposal.sender) => Ok(()),

@@ -9,6 +9,7 @@ mod encounters;
 mod families;
 mod flows;
 mod lists;
+mod names;
 mod school_rooms;
 mod walk;
 
