@@ -4,8 +4,6 @@ use std::{path::Path, sync::Arc};
 
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType};
 
-use tokio_util::sync::{CancellationToken, DropGuard};
-
 use super::{
     Batch, EventNo, Health, Position, RoomNo, StateKeyNo, StoreError, UserNo,
     codec::{Key, Table, Value},
@@ -44,8 +42,6 @@ struct Inner {
     rooms: Interner,
     state_keys: Interner,
     engine: Engine,
-    /// Says that all before it is dropped: the last field.
-    closed: DropGuard,
 }
 
 impl Store {
@@ -64,7 +60,6 @@ impl Store {
             rooms: Interner::new(&schema::ROOM_NUMBERS, &schema::ROOM_NAMES, NAMES_CACHED),
             state_keys: Interner::new(&schema::STATE_KEY_NUMBERS, &schema::STATE_KEY_NAMES, NAMES_CACHED),
             engine,
-            closed: CancellationToken::new().drop_guard(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -177,7 +172,7 @@ impl Store {
 
     /// Waits until the last reference to the store is dropped and the database is closed. Holds no reference.
     pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
-        let closed = self.inner.closed.token().clone();
+        let closed = self.inner.engine.closed();
         async move { closed.cancelled().await }
     }
 

@@ -12,6 +12,7 @@ use rocksdb::{
     Options, ReadOptions, ReadTier, SingleThreaded, WriteBatch, WriteBufferManager, WriteOptions,
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{StoreError, batch::Row, codec::Family};
 
@@ -66,6 +67,8 @@ struct Inner {
     write: WriteOptions,
     reads: Arc<Semaphore>,
     cache: Cache,
+    /// Says that the database is closed: the last field. A read that nobody waits for any more may be what holds it.
+    closed: DropGuard,
 }
 
 impl Engine {
@@ -116,8 +119,14 @@ impl Engine {
             write,
             reads: Arc::new(Semaphore::new(DISK_READS_MAX)),
             cache,
+            closed: CancellationToken::new().drop_guard(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Is cancelled once the database is closed. Holds no reference.
+    pub(super) fn closed(&self) -> CancellationToken {
+        self.inner.closed.token().clone()
     }
 
     /// One value.
