@@ -9,13 +9,13 @@ mod table;
 use http::Method;
 use ruma::api::client as api;
 
-use crate::api::school::{self as school_api, activate, audit, classes, contacts, me, openapi, slips};
 use crate::api::client::{
     absent, account, account_data, admin_register, aliases, capabilities, context, create_room, devices, directory,
     event, filter, interactive_auth, key_backup, keys, login, media, members, membership, messages, presence, profile,
     push_rules, receipts, redact, register, relations, search, send, session, state, state_write, summary, sync,
     threads, timestamp, to_device, typing, upgrade, user_directory, versions, well_known,
 };
+use crate::api::school::{self as school_api, activate, audit, classes, contacts, me, openapi, slips};
 
 pub use table::Table;
 

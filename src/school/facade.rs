@@ -2,7 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Rules, SchoolError, audit::Audit, decisions::Decisions, chats::Chats, directory::Directory, exchange::Exchange, imports::{Imports, ImportsParts, Refresh}, knocks::Knocks, people::People, rooms::{Desk, DeskParts, SchoolRooms}, slips::Slips, tasks::Tasks};
+use super::{
+    Rules, SchoolError,
+    audit::Audit,
+    chats::Chats,
+    decisions::Decisions,
+    directory::Directory,
+    exchange::Exchange,
+    imports::{Imports, ImportsParts, Refresh},
+    knocks::Knocks,
+    people::People,
+    rooms::{Desk, DeskParts, SchoolRooms},
+    slips::Slips,
+    tasks::Tasks,
+};
 use crate::{clock::Clock, config::Config, ids::Ids, notify::Notifier, rooms::Rooms, store::Store, users::Users};
 
 /// How often the day is looked at.

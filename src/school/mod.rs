@@ -26,27 +26,27 @@
 //! | `sequence` | numbers for rows |
 
 pub mod audit;
-pub mod doors;
 pub mod chats;
 pub mod decisions;
 pub mod directory;
+pub mod doors;
 mod error;
+pub mod exchange;
 pub mod export;
 mod facade;
-pub mod exchange;
 pub mod files;
 pub mod generate;
 pub mod imports;
-pub mod orders;
-mod overrides;
 pub mod knocks;
 mod listing;
+pub mod orders;
+mod overrides;
 pub mod people;
 pub mod policy;
 pub mod problem;
 pub mod reconcile;
-pub mod roster;
 pub mod rooms;
+pub mod roster;
 mod rules;
 mod rulings;
 mod sequence;

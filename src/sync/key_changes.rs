@@ -5,11 +5,9 @@ use std::collections::BTreeSet;
 use ruma::OwnedUserId;
 
 use super::{Sync, SyncError};
-use crate::{
-    store::{
-        Order, Position, UserNo,
-        schema::rooms::{MEMBERS, Membership},
-    },
+use crate::store::{
+    Order, Position, UserNo,
+    schema::rooms::{MEMBERS, Membership},
 };
 
 /// Members of one room that are looked at.

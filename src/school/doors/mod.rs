@@ -29,8 +29,8 @@ mod scene;
 mod school_rooms;
 mod supervised;
 
-pub(super) use self::scene::may_hold_families;
 pub use self::names::{MESSAGE as NAME_MESSAGE, REASON as NAME_REASON};
+pub(super) use self::scene::may_hold_families;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]

@@ -23,7 +23,20 @@ use crate::{
 /// Decides about a member event in a room that is not the school's.
 pub(super) fn check(scene: &Scene<'_>) -> Decision {
     company(scene)?;
+    picture(scene)?;
     names::check(scene)
+}
+
+/// A picture of somebody whose pictures are not shown. Asked after the company, which tells nothing of hidden people.
+fn picture(scene: &Scene<'_>) -> Decision {
+    let proposal = scene.proposal;
+    let Some(Ok(target)) = proposal.state_key.map(<&UserId>::try_from) else { return Ok(()) };
+    let of = |content| Member::read(content).avatar_url;
+    let new = of(proposal.content);
+    if new.is_some() && new != proposal.before.and_then(of) && !scene.rules.shows_picture_of(target) {
+        return denial::picture();
+    }
+    Ok(())
 }
 
 fn company(scene: &Scene<'_>) -> Decision {
@@ -32,12 +45,6 @@ fn company(scene: &Scene<'_>) -> Decision {
     let new = Member::read(proposal.content);
     let before = proposal.before.and_then(content::membership);
     let own = target == proposal.sender;
-    if new.avatar_url.is_some()
-        && new.avatar_url != proposal.before.and_then(|before| Member::read(before).avatar_url)
-        && !scene.rules.shows_picture_of(target)
-    {
-        return denial::picture();
-    }
     match new.membership {
         // The creator of a room is its first member: there is no company yet, and the room is made as it has to be.
         Some(MembershipState::Join) if proposal.new && own => Ok(()),

@@ -15,6 +15,7 @@ const JUNIOR_GRADE_MAX: u8 = 6;
 
 /// A person in the making.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a person")]
 pub(super) struct Draft {
     pub(super) user: u64,
     pub(super) localpart: Box<str>,

@@ -60,6 +60,7 @@ impl FromIterator<SchoolRole> for Roles {
 
 /// One person as the policy sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a person, each asked by itself")]
 pub struct Standing<'a> {
     /// What they are. Empty for accounts the school does not know, and for people who have left or are locked.
     pub roles: Roles,

@@ -30,12 +30,6 @@ mod rollover;
 mod wanted;
 mod watched;
 
-pub(super) use self::{
-    desk::{Desk, DeskParts},
-    direct::CLOSED,
-    wanted::is_family,
-    watched::{Pair, pair_key},
-};
 pub use self::{
     admin::RoomLine,
     announce::ANNOUNCEMENT,
@@ -44,4 +38,10 @@ pub use self::{
     keeper::{Progress, SchoolRooms, Summary},
     rollover::{Preview, PreviewLine},
     wanted::{RoomSettings, Wanted, wanted},
+};
+pub(super) use self::{
+    desk::{Desk, DeskParts},
+    direct::CLOSED,
+    wanted::is_family,
+    watched::{Pair, pair_key},
 };
