@@ -95,6 +95,11 @@ impl InForce {
         self.federation.enabled && self.federation.allow.iter().any(|pattern| pattern.matches(server))
     }
 
+    /// Whether any other server is named.
+    pub fn lists_servers(&self) -> bool {
+        self.federation.enabled && !self.federation.allow.is_empty()
+    }
+
     /// Notes when the next local role ends, blocking.
     ///
     /// # Errors

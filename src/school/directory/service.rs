@@ -86,7 +86,9 @@ impl Directory {
             let avatar_url = if photo { self.avatar(number).await? } else { None };
             found.push(Listed { user_id: person.user_id, name: Some(person.name), avatar_url });
         }
-        let Some(query) = query.filter(|_| !limited) else { return Ok((found, limited)) };
+        // With a roster, whom it does not name can only be of another server.
+        let others = !loaded || self.rules.in_force().lists_servers();
+        let Some(query) = query.filter(|_| others && !limited) else { return Ok((found, limited)) };
         let others = self.acquaintances(user, user_id, &query, loaded).await?;
         limited = found.len() + others.len() > limit;
         let room = limit.saturating_sub(found.len());
