@@ -8,6 +8,7 @@
 //! | [`clock`], [`ids`], [`secret`], [`notify`] | the only wall clock; random ids; secrets that never print; wake-ups |
 //! | [`config`], [`event`] | what can be set; events as pure values |
 //! | [`store`] | the only user of RocksDB |
+//! | [`remote`] | other servers: found, asked, believed |
 //! | [`users`], [`media`] | people and their devices; uploads |
 //! | [`rooms`] | everything that makes, accepts, stores and shows events |
 //! | [`school`] | the roster, who may see and reach whom, and the rooms that follow from it |
@@ -27,6 +28,8 @@ pub mod config;
 pub mod event;
 
 pub mod store;
+
+pub mod remote;
 
 pub mod media;
 pub mod users;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ruma::ServerName;
+use ruma::{OwnedServerName, ServerName};
 
 use super::{
     problem::{Problem, Refusal},
@@ -13,15 +13,16 @@ use super::{
 section! {
     /// Conversations with other servers.
     pub struct Federation in "federation" {
-        /// Whether this server talks to others at all.
-        pub enabled: bool = false;
-
-        /// The servers it talks to, as "school.example", or "*.district.example" for a domain's subdomains; with an
-        /// empty list, to all.
+        /// The servers it talks to, as "school.example", "*.district.example" for a domain's subdomains, or "*" for
+        /// every server. With an empty list it talks to none.
         pub allow: Vec<ServerPattern> = Vec::new();
 
         /// Authorities whose certificates are believed besides the system's, as PEM files.
         pub trusted_ca: Vec<PathBuf> = Vec::new();
+
+        /// Servers that are asked for the signing keys of a server that does not answer. They are believed, so name only
+        /// servers of people you trust; `allow` has to name them too.
+        pub trusted_key_servers: Vec<OwnedServerName> = Vec::new();
 
         /// Whether other servers, push gateways and previewed pages may have addresses of private networks. Leave
         /// this off, unless this server is on a test network: it keeps outsiders from reaching machines inside
@@ -37,52 +38,97 @@ impl Check for Federation {
                 problems.push(Problem::new("federation.trusted_ca", format!("there is no file {}", file.display())));
             }
         }
+        for server in self.trusted_key_servers.iter().filter(|server| !self.allows(server)) {
+            let problem = Problem::new("federation.trusted_key_servers", format!("`allow` does not name {server}"));
+            problems.push(problem.hint("name it in `allow` too"));
+        }
     }
 }
 
 impl Federation {
-    /// Whether this server talks to `server`: federation is on, and the list is empty or names it.
+    /// Whether this server talks to others at all.
+    pub fn is_on(&self) -> bool {
+        !self.allow.is_empty()
+    }
+
+    /// Whether it talks to every server.
+    pub fn is_open(&self) -> bool {
+        self.allow.iter().any(ServerPattern::is_any)
+    }
+
+    /// Whether this server talks to `server`.
     pub fn allows(&self, server: &ServerName) -> bool {
-        self.enabled && (self.allow.is_empty() || self.allow.iter().any(|pattern| pattern.matches(server)))
+        self.allow.iter().any(|pattern| pattern.matches(server))
     }
 }
 
-/// A server's name, or `*.` and a domain for all names below that domain. Ports do not count.
+/// `*` for every server, a server's name, or `*.` and a domain for all names below that domain. A pattern with a port
+/// means that port only, one without means every port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerPattern(String);
+pub struct ServerPattern {
+    /// As it is written, in lower case.
+    text: String,
+    /// It without its port.
+    host: String,
+    port: Option<u16>,
+}
 
 impl ServerPattern {
-    /// As it is written: also the form of server ACLs.
+    /// The pattern that `text` is; `None` where it is neither a server name nor `*.` and a domain nor `*`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.to_ascii_lowercase();
+        if text == "*" {
+            return Some(Self { host: text.clone(), text, port: None });
+        }
+        let (prefix, name) = text.strip_prefix("*.").map_or(("", text.as_str()), |name| ("*.", name));
+        let server = <&ServerName>::try_from(name).ok()?;
+        let (host, port) = (format!("{prefix}{}", server.host()), server.port());
+        Some(Self { text, host, port })
+    }
+
+    /// As it is written.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Its form in a server ACL, where ports do not count.
+    pub fn acl_entry(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether it is `*`: it names nobody in particular.
+    pub fn is_any(&self) -> bool {
+        self.host == "*"
     }
 
     /// Whether `server` is meant.
     pub fn matches(&self, server: &ServerName) -> bool {
+        if self.is_any() {
+            return true;
+        }
+        if self.port.is_some() && self.port != server.port() {
+            return false;
+        }
         let host = server.host().to_ascii_lowercase();
-        match self.0.strip_prefix('*') {
+        match self.host.strip_prefix('*') {
             // What remains begins with a dot, so "*.a.example" is not "ba.example".
             Some(domain) => host.len() > domain.len() && host.ends_with(domain),
-            None => host == self.0,
+            None => host == self.host,
         }
     }
 }
 
 impl Value for ServerPattern {
     fn read(value: &toml::Value) -> Result<Self, Refusal> {
-        let text = string(value, "a server name")?.to_ascii_lowercase();
-        let name = text.strip_prefix("*.").unwrap_or(&text);
-        match <&ServerName>::try_from(name) {
-            Ok(server) if server.port().is_none() => Ok(Self(text)),
-            _ => {
-                let refusal = Refusal::new(format!("{text:?} is neither a server name nor `*.` and a domain"));
-                Err(refusal.hint("write a name without its port, such as \"school.example\" or \"*.district.example\""))
-            }
-        }
+        let text = string(value, "a server name")?;
+        Self::parse(text).ok_or_else(|| {
+            let refusal = Refusal::new(format!("{text:?} is neither a server name nor `*.` and a domain nor `*`"));
+            refusal.hint("write a name such as \"school.example\" or \"*.district.example\", or \"*\" for all")
+        })
     }
 
     fn write(&self) -> Option<String> {
-        Some(quoted(&self.0))
+        Some(quoted(&self.text))
     }
 }
 
@@ -94,27 +140,44 @@ mod tests {
     use super::*;
     use crate::config::section::Section;
 
+    fn pattern(text: &str) -> ServerPattern {
+        ServerPattern::read(&toml::Value::from(text)).unwrap()
+    }
+
     #[test]
     fn patterns_match_whole_names_and_subdomains() {
-        let pattern = |text: &str| ServerPattern::read(&toml::Value::from(text)).unwrap();
         assert!(pattern("A.example").matches(server_name!("a.example:8448")));
         assert!(!pattern("a.example").matches(server_name!("b.a.example")));
         assert!(pattern("*.a.example").matches(server_name!("B.a.example")));
         assert!(!pattern("*.a.example").matches(server_name!("a.example")));
         assert!(!pattern("*.a.example").matches(server_name!("ba.example")));
-        for text in ["", "*", "a.*", "a.example:8448", "https://a.example", "**.a"] {
+        assert!(pattern("*").matches(server_name!("anything.example:1")));
+        for text in ["", "a.*", "https://a.example", "**.a", "*a.example"] {
             assert!(ServerPattern::read(&toml::Value::from(text)).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn nobody_is_allowed_while_federation_is_off() {
+    fn a_port_in_a_pattern_means_that_port_only() {
+        let one = pattern("a.example:1234");
+        assert!(one.matches(server_name!("A.example:1234")));
+        assert!(!one.matches(server_name!("a.example:1235")));
+        assert!(!one.matches(server_name!("a.example")));
+        assert!(pattern("[::1]:7").matches(server_name!("[::1]:7")));
+        assert!(pattern("*.a.example:1").matches(server_name!("b.a.example:1")));
+        assert_eq!(one.acl_entry(), "a.example");
+        assert_eq!(one.as_str(), "a.example:1234");
+        assert_eq!(pattern("*").acl_entry(), "*");
+    }
+
+    #[test]
+    fn nobody_is_allowed_while_the_list_is_empty() {
         let server = server_name!("a.example");
         let mut federation = Federation::defaults();
-        assert!(!federation.allows(server));
-        federation.enabled = true;
-        assert!(federation.allows(server));
-        federation.allow.push(ServerPattern("b.example".to_owned()));
-        assert!(!federation.allows(server));
+        assert!(!federation.allows(server) && !federation.is_on() && !federation.is_open());
+        federation.allow.push(pattern("b.example"));
+        assert!(!federation.allows(server) && federation.is_on() && !federation.is_open());
+        federation.allow.push(pattern("*"));
+        assert!(federation.allows(server) && federation.is_open());
     }
 }

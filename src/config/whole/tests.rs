@@ -37,7 +37,7 @@ fn a_name_is_enough() {
     assert_eq!(config.registration.mode, RegistrationMode::Closed);
     assert_eq!(config.database.durability, Durability::Fsync);
     assert_eq!(config.rooms.default_version, RoomVersionId::V12);
-    assert!(!config.federation.enabled);
+    assert!(!config.federation.is_on());
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn mistakes_come_with_hints() {
         ("[listen]\ntls_key = \"Cargo.toml\"", "listen.tls_certificate", "has to be set", "both or neither"),
         ("[listen]\nmetrics = \"127.0.0.1:8008\"", "listen.metrics", "same address", "its own port"),
         ("[registration]\nmode = \"token\"", "registration.tokens", "at least one", "tokens_file"),
-        ("[federation]\nallow = [\"a b\"]", "federation.allow", "entry 1", "without its port"),
+        ("[federation]\nallow = [\"a b\"]", "federation.allow", "entry 1", "for all"),
     ] {
         let problem = problem(text);
         assert_eq!(problem.path, path);

@@ -89,15 +89,15 @@ impl InForce {
         self.policy.store(Arc::new(policy));
     }
 
-    /// Whether the administrator has named a server as one whose staff may be met. An empty list names none, though
+    /// Whether the administrator has named a server as one whose staff may be met. `*` names none, though
     /// federation takes it as all: whom the school trusts has to be said.
     pub fn is_listed(&self, server: &ServerName) -> bool {
-        self.federation.enabled && self.federation.allow.iter().any(|pattern| pattern.matches(server))
+        self.federation.allow.iter().any(|pattern| !pattern.is_any() && pattern.matches(server))
     }
 
-    /// Whether any other server is named.
+    /// Whether there can be people of other servers.
     pub fn lists_servers(&self) -> bool {
-        self.federation.enabled && !self.federation.allow.is_empty()
+        self.federation.is_on()
     }
 
     /// Notes when the next local role ends, blocking.

@@ -88,9 +88,7 @@ impl Desk {
 
     /// The servers whose staff may be met, as patterns.
     fn neighbours(&self) -> Vec<&str> {
-        let federation = &self.config.federation;
-        let named = federation.allow.iter().map(crate::config::ServerPattern::as_str);
-        named.filter(|_| federation.enabled).collect()
+        self.config.federation.allow.iter().map(crate::config::ServerPattern::acl_entry).collect()
     }
 
     async fn make(&self, goal: &Goal<'_>, digest: [u8; 32]) -> Result<(RoomNo, Done), SchoolError> {

@@ -104,7 +104,7 @@ pub(super) fn room_state(kind: RoomKind, mode: Mode, frozen: bool, archived: boo
 
 /// The content of `m.room.server_acl` of a room of the staff: this server and its neighbours.
 pub(super) fn server_acl(server: &ServerName, neighbours: &[&str]) -> Value {
-    let allow: Vec<&str> = std::iter::once(server.as_str()).chain(neighbours.iter().copied()).collect();
+    let allow: Vec<&str> = std::iter::once(server.host()).chain(neighbours.iter().copied()).collect();
     json!({ "allow": allow, "allow_ip_literals": false, "deny": [] })
 }
 

@@ -1,0 +1,311 @@
+//! Requests to other servers: found, signed, bounded, and left alone while they do not work.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use ruma::api::federation::authentication::ServerSignatures;
+use ruma::{
+    OwnedServerName, ServerName,
+    api::{IncomingResponseExt as _, OutgoingRequest, auth_scheme::NoAuthentication, path_builder::SinglePath},
+};
+
+use super::{
+    body,
+    connect::{Connections, Ports, failure},
+    destinations::{Attempt, Destinations},
+    discovery::{Route, WellKnown, may_delegate},
+    dns::{Dns, DnsError, Names, SystemDns},
+    egress::Egress,
+    error::{Refused, RemoteError, Unreachable},
+    request::{Terms, authorization, canonical_body, outgoing, to_http, url},
+    tls::{TlsError, client_config_blocking},
+};
+use crate::{
+    clock::Clock,
+    config::{Config, Federation},
+    event::SigningKey,
+    ids::Ids,
+    store::Store,
+};
+
+/// What is read of an error, in bytes.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+/// A request that was given less time than this says nothing about the server when the time is over.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a [`Client`] needs.
+pub struct RemoteParts {
+    /// Where it is kept which servers work.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Chance, for choosing among hosts and for spreading retries.
+    pub ids: Ids,
+    /// The key that requests are signed with.
+    pub key: Arc<SigningKey>,
+    /// What the administrator has set.
+    pub config: Arc<Config>,
+}
+
+/// Why requests to others cannot be made at all.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Names cannot be resolved.
+    #[error("name resolution: {0}")]
+    Dns(#[from] DnsError),
+    /// The HTTP client cannot be built.
+    #[error("the HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// Asks other servers. Cheap to clone.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    key: Arc<SigningKey>,
+    federation: Federation,
+    egress: Egress,
+    ports: Ports,
+    connections: Connections,
+    well_known: WellKnown,
+    destinations: Destinations,
+}
+
+/// A request that is ready but for the server's address.
+struct Draft<'a> {
+    server: &'a ServerName,
+    request: http::Request<Vec<u8>>,
+    signed: bool,
+}
+
+impl Client {
+    /// A client that asks the system's name servers. Reads certificates, blocking.
+    ///
+    /// # Errors
+    /// The certificates of the configuration cannot be read.
+    pub fn new_blocking(parts: RemoteParts) -> Result<Self, ClientError> {
+        Self::with_dns_blocking(parts, Arc::new(SystemDns::new()?), Ports::default())
+    }
+
+    pub(super) fn with_dns_blocking(parts: RemoteParts, dns: Arc<dyn Dns>, ports: Ports) -> Result<Self, ClientError> {
+        let RemoteParts { store, clock, ids, key, config } = parts;
+        let federation = config.federation.clone();
+        let trusted: &[PathBuf] = &federation.trusted_ca;
+        let (tls, egress) = (client_config_blocking(trusted)?, Egress::new(&federation));
+        let names = Arc::new(Names::new(dns, clock.clone()));
+        let connections = Connections::new(&tls, &names, egress, &ids, ports)?;
+        let well_known = WellKnown::new(clock.clone());
+        let destinations = Destinations::new(store, clock.clone(), ids);
+        let inner = Inner { clock, key, federation, egress, ports, connections, well_known, destinations };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// What is known of each server.
+    pub fn destinations(&self) -> &Destinations {
+        &self.0.destinations
+    }
+
+    /// Whether this server may talk to that one.
+    ///
+    /// # Errors
+    /// [`RemoteError::Own`], [`RemoteError::NotAllowed`].
+    pub fn check(&self, server: &ServerName) -> Result<(), RemoteError> {
+        if server == self.0.key.server_name() {
+            return Err(RemoteError::Own);
+        }
+        if !self.0.federation.allows(server) {
+            return Err(RemoteError::NotAllowed(server.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Asks a server, unless it is left alone after failures.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn send<R>(&self, server: &ServerName, request: R) -> Result<R::IncomingResponse, RemoteError>
+    where
+        R: OutgoingRequest<Authentication = ServerSignatures, PathBuilder = SinglePath>,
+    {
+        self.send_with(server, request, Terms::default()).await
+    }
+
+    /// Asks a server for somebody who waits: also if it failed before.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn send_anyway<R>(&self, server: &ServerName, request: R) -> Result<R::IncomingResponse, RemoteError>
+    where
+        R: OutgoingRequest<Authentication = ServerSignatures, PathBuilder = SinglePath>,
+    {
+        self.send_with(server, request, Terms::anyway()).await
+    }
+
+    /// Asks a server, waiting no longer than said.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn send_within<R>(
+        &self,
+        server: &ServerName,
+        request: R,
+        within: Duration,
+    ) -> Result<R::IncomingResponse, RemoteError>
+    where
+        R: OutgoingRequest<Authentication = ServerSignatures, PathBuilder = SinglePath>,
+    {
+        self.send_with(server, request, Terms::default().within(within)).await
+    }
+
+    /// Asks a server with bounds of one's own.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn send_with<R>(
+        &self,
+        server: &ServerName,
+        request: R,
+        terms: Terms,
+    ) -> Result<R::IncomingResponse, RemoteError>
+    where
+        R: OutgoingRequest<Authentication = ServerSignatures, PathBuilder = SinglePath>,
+    {
+        self.ask(Draft { server, request: to_http(request)?, signed: true }, terms).await.and_then(read::<R>)
+    }
+
+    /// Asks a server without signature: its keys, its version.
+    ///
+    /// # Errors
+    /// [`RemoteError`].
+    pub async fn send_unsigned<R>(
+        &self,
+        server: &ServerName,
+        request: R,
+        terms: Terms,
+    ) -> Result<R::IncomingResponse, RemoteError>
+    where
+        R: OutgoingRequest<Authentication = NoAuthentication, PathBuilder = SinglePath>,
+    {
+        self.ask(Draft { server, request: to_http(request)?, signed: false }, terms).await.and_then(read::<R>)
+    }
+
+    /// A signed request whose answer is not JSON, or whose types ruma does not have. Only path and query of its URI
+    /// count, and its body must be empty or JSON.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RemoteError::Answer`] for every status from 300.
+    pub async fn send_raw(
+        &self,
+        server: &ServerName,
+        request: http::Request<Vec<u8>>,
+        terms: Terms,
+    ) -> Result<http::Response<Bytes>, RemoteError> {
+        self.ask(Draft { server, request, signed: true }, terms).await
+    }
+
+    /// `GET` of an address of the web, without signature: what others point at. Redirects are followed, and no address
+    /// of a private network is asked on any hop.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RemoteError::Answer`] for every status from 400.
+    pub async fn fetch(
+        &self,
+        address: &str,
+        bytes_max: usize,
+        within: Duration,
+    ) -> Result<http::Response<Bytes>, RemoteError> {
+        let url = reqwest::Url::parse(address).map_err(|error| RemoteError::Request(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(RemoteError::Request("neither HTTP nor HTTPS".to_owned()));
+        }
+        if !url.host_str().is_some_and(|host| self.0.egress.allows_host(host)) {
+            return Err(RemoteError::unreachable(Unreachable::Dns, "its address may not be reached"));
+        }
+        let request = reqwest::Request::new(http::Method::GET, url);
+        let exchange = exchange(&self.0.connections.web, request, bytes_max);
+        self.0.clock.timeout(within, exchange).await.unwrap_or_else(|| Err(too_slow()))
+    }
+
+    /// Asks, and notes whether the server works.
+    async fn ask(&self, draft: Draft<'_>, terms: Terms) -> Result<http::Response<Bytes>, RemoteError> {
+        self.check(draft.server)?;
+        let attempt = self.0.destinations.attempt(draft.server).await?;
+        if let Some(until_ms) = attempt.pausing.filter(|_| !terms.anyway) {
+            return Err(RemoteError::Backoff { until_ms });
+        }
+        let exchange = self.exchange(draft, terms.bytes_max);
+        let answer = self.0.clock.timeout(terms.within, exchange).await.unwrap_or_else(|| Err(too_slow()));
+        self.note(&attempt, &answer, terms).await;
+        answer
+    }
+
+    async fn note(&self, attempt: &Attempt, answer: &Result<http::Response<Bytes>, RemoteError>, terms: Terms) {
+        let destinations = &self.0.destinations;
+        match answer {
+            Err(RemoteError::Unreachable { kind: Unreachable::Timeout, .. }) if terms.within < PATIENCE => {}
+            Err(RemoteError::Unreachable { .. }) => destinations.record_failure(attempt, None).await,
+            Err(RemoteError::Answer(refused)) if refused.is_down() => {
+                let asked = refused.retry_after_s.map(Duration::from_secs);
+                destinations.record_failure(attempt, asked).await;
+            }
+            // The request never left.
+            Err(RemoteError::Request(_) | RemoteError::Store(_)) => {}
+            Ok(_) | Err(_) => destinations.record_success(attempt).await,
+        }
+    }
+
+    async fn exchange(&self, draft: Draft<'_>, bytes_max: usize) -> Result<http::Response<Bytes>, RemoteError> {
+        let Draft { server, request, signed } = draft;
+        let route = self.route(server).await?;
+        let url = url(&route, &request)?;
+        let (parts, body) = request.into_parts();
+        let body = canonical_body(&body)?;
+        let mut headers = parts.headers;
+        if signed {
+            let value = authorization(&self.0.key, server, &parts.method, &url, &body)?;
+            headers.insert(http::header::AUTHORIZATION, value);
+        }
+        let connections = &self.0.connections;
+        let client = if route.direct { &connections.direct } else { &connections.matrix };
+        exchange(client, outgoing(&route, (parts.method, url), headers, body), bytes_max).await
+    }
+
+    async fn route(&self, server: &ServerName) -> Result<Route, RemoteError> {
+        let delegate: Option<OwnedServerName> =
+            if may_delegate(server) { self.0.well_known.delegate(server, &self.0.connections.web).await } else { None };
+        Route::to(delegate.as_deref().unwrap_or(server), self.0.egress, self.0.ports)
+    }
+}
+
+fn too_slow() -> RemoteError {
+    RemoteError::unreachable(Unreachable::Timeout, "no complete answer in time")
+}
+
+async fn exchange(
+    client: &reqwest::Client,
+    request: reqwest::Request,
+    bytes_max: usize,
+) -> Result<http::Response<Bytes>, RemoteError> {
+    let mut answer = client.execute(request).await.map_err(failure)?;
+    let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+    if status.as_u16() >= 300 {
+        let body = body::beginning(answer, ERROR_BYTES_MAX).await;
+        return Err(RemoteError::Answer(Box::new(Refused::read(status, &headers, &body))));
+    }
+    let mut whole = http::Response::new(body::collect(answer, bytes_max).await?);
+    *whole.status_mut() = status;
+    *whole.headers_mut() = headers;
+    Ok(whole)
+}
+
+/// The answer in ruma's form.
+fn read<R: OutgoingRequest>(answer: http::Response<Bytes>) -> Result<R::IncomingResponse, RemoteError> {
+    let (parts, body) = answer.into_parts();
+    let answer = http::Response::from_parts(parts, body.as_ref());
+    R::IncomingResponse::try_from_http_response(answer).map_err(|error| RemoteError::Malformed(error.to_string()))
+}

@@ -1,0 +1,83 @@
+//! Answers of name servers, kept for a while.
+
+use std::{future::Future, net::IpAddr, sync::Arc, time::Duration};
+
+use quick_cache::sync::Cache;
+
+use super::{Answer, Dns, DnsError, Service};
+use crate::clock::Clock;
+
+/// Names kept, of each kind.
+const NAMES: usize = 2_000;
+/// The shortest and the longest time that records are kept.
+const KEPT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3_600));
+/// How long it is remembered that there are none, or that nobody answered.
+const NONE_KEPT: Duration = Duration::from_secs(60);
+/// Records of one name that are used.
+const RECORDS_MAX: usize = 16;
+
+/// The names of the world, one look-up at a time for each.
+pub struct Names {
+    dns: Arc<dyn Dns>,
+    clock: Clock,
+    addresses: Cache<String, Kept<IpAddr>>,
+    services: Cache<String, Kept<Service>>,
+}
+
+/// What was found, until when on the clock's monotonic time.
+struct Kept<T> {
+    found: Result<Arc<[T]>, DnsError>,
+    until: Duration,
+}
+
+impl<T> Clone for Kept<T> {
+    fn clone(&self) -> Self {
+        Self { found: self.found.clone(), until: self.until }
+    }
+}
+
+impl Names {
+    /// Asks `dns` for what it does not know.
+    pub fn new(dns: Arc<dyn Dns>, clock: Clock) -> Self {
+        Self { dns, clock, addresses: Cache::new(NAMES), services: Cache::new(NAMES) }
+    }
+
+    /// The addresses of a host; never an empty list.
+    ///
+    /// # Errors
+    /// There are none, or nobody knows.
+    pub async fn addresses(&self, host: &str) -> Result<Arc<[IpAddr]>, DnsError> {
+        self.kept(&self.addresses, host, self.dns.addresses(host)).await
+    }
+
+    /// The SRV records of a name; a failed look-up counts as "none".
+    pub async fn services(&self, name: &str) -> Arc<[Service]> {
+        self.kept(&self.services, name, self.dns.services(name)).await.unwrap_or_default()
+    }
+
+    async fn kept<T>(
+        &self,
+        cache: &Cache<String, Kept<T>>,
+        name: &str,
+        look_up: impl Future<Output = Result<Answer<T>, DnsError>>,
+    ) -> Result<Arc<[T]>, DnsError> {
+        let now = self.clock.elapsed();
+        cache.remove_if(name, |kept| kept.until <= now);
+        let kept = cache.get_or_insert_async(name, async { Ok(self.keep(look_up.await)) });
+        let kept: Result<Kept<T>, std::convert::Infallible> = kept.await;
+        let Ok(kept) = kept;
+        kept.found
+    }
+
+    fn keep<T>(&self, answer: Result<Answer<T>, DnsError>) -> Kept<T> {
+        let now = self.clock.elapsed();
+        match answer {
+            Ok(mut answer) if !answer.records.is_empty() => {
+                answer.records.truncate(RECORDS_MAX);
+                Kept { found: Ok(answer.records.into()), until: now + answer.ttl.clamp(KEPT.0, KEPT.1) }
+            }
+            Ok(_) => Kept { found: Err(DnsError::NotFound), until: now + NONE_KEPT },
+            Err(error) => Kept { found: Err(error), until: now + NONE_KEPT },
+        }
+    }
+}
