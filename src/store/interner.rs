@@ -124,6 +124,16 @@ impl Interner {
         self.remember(name, found)
     }
 
+    /// The same, names included whose batch is not durable yet.
+    pub(super) async fn number_or_pending(&self, engine: &Engine, name: &str) -> Result<Option<u64>, StoreError> {
+        // In this order: what is no longer pending is in the database.
+        let pending = self.pending.lock().get(name).filter(|(_, held)| held.strong_count() > 0).map(|(no, _)| *no);
+        match pending {
+            Some(number) => Ok(Some(number)),
+            None => self.number(engine, name).await,
+        }
+    }
+
     /// The name of a number.
     pub(super) async fn name(&self, engine: &Engine, number: u64) -> Result<Option<Arc<str>>, StoreError> {
         if let Some(name) = self.names.get(&number) {

@@ -7,6 +7,7 @@
 //! | `held` | nodes of batches that are not durable yet, and what a collection must not delete |
 //! | `tree` | [`StateTree`]: reading and changing states |
 //! | `diff` | what differs between two states |
+//! | `parts` | the parts of states, by name |
 //! | `collect` | deleting the nodes that no state uses any more |
 //!
 //! A state maps state keys to events. It is named by its root, the hash of its top node. The shape of a tree depends
@@ -18,6 +19,7 @@ mod collect;
 mod diff;
 mod held;
 pub(in crate::store) mod node;
+mod parts;
 mod tree;
 
 #[cfg(test)]
@@ -26,4 +28,5 @@ mod tests;
 pub use collect::{Collected, Collection};
 pub use diff::StateChange;
 pub use node::StateRoot;
+pub use parts::Part;
 pub use tree::StateTree;
