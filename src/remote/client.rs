@@ -34,7 +34,7 @@ const ERROR_BYTES_MAX: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a [`Client`] needs.
-pub struct RemoteParts {
+pub struct ClientParts {
     /// Where it is kept which servers work.
     pub store: Store,
     /// The time.
@@ -88,12 +88,12 @@ impl Client {
     ///
     /// # Errors
     /// The certificates of the configuration cannot be read.
-    pub fn new_blocking(parts: RemoteParts) -> Result<Self, ClientError> {
+    pub fn new_blocking(parts: ClientParts) -> Result<Self, ClientError> {
         Self::with_dns_blocking(parts, Arc::new(SystemDns::new()?), Ports::default())
     }
 
-    pub(super) fn with_dns_blocking(parts: RemoteParts, dns: Arc<dyn Dns>, ports: Ports) -> Result<Self, ClientError> {
-        let RemoteParts { store, clock, ids, key, config } = parts;
+    pub(super) fn with_dns_blocking(parts: ClientParts, dns: Arc<dyn Dns>, ports: Ports) -> Result<Self, ClientError> {
+        let ClientParts { store, clock, ids, key, config } = parts;
         let federation = config.federation.clone();
         let trusted: &[PathBuf] = &federation.trusted_ca;
         let (tls, egress) = (client_config_blocking(trusted)?, Egress::new(&federation));

@@ -36,11 +36,11 @@ const USER_AGENT: &str = "Homeroom";
 
 /// The ports of URLs and names that say none. Tests, which cannot listen there, set others.
 #[derive(Debug, Clone, Copy)]
-pub struct Ports {
+pub(super) struct Ports {
     /// Of web addresses; 0 for what the URL's scheme says.
-    pub web: u16,
+    pub(super) web: u16,
     /// Of server names.
-    pub matrix: u16,
+    pub(super) matrix: u16,
 }
 
 impl Default for Ports {

@@ -7,10 +7,10 @@ use std::{net::IpAddr, time::Duration};
 
 use futures_util::future::BoxFuture;
 
-pub use self::{cache::Names, system::SystemDns};
+pub(super) use self::{cache::Names, system::SystemDns};
 
 /// Who answers questions about names: the system's name servers, or a test.
-pub trait Dns: Send + Sync + 'static {
+pub(super) trait Dns: Send + Sync + 'static {
     /// The addresses of a host.
     fn addresses<'a>(&'a self, host: &'a str) -> BoxFuture<'a, Result<Answer<IpAddr>, DnsError>>;
 
@@ -20,24 +20,24 @@ pub trait Dns: Send + Sync + 'static {
 
 /// Records, and how long they hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer<T> {
+pub(super) struct Answer<T> {
     /// The records.
-    pub records: Vec<T>,
+    pub(super) records: Vec<T>,
     /// Their time to live.
-    pub ttl: Duration,
+    pub(super) ttl: Duration,
 }
 
 /// An SRV record (RFC 2782).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Service {
+pub(super) struct Service {
     /// Lower ones are tried first.
-    pub priority: u16,
+    pub(super) priority: u16,
     /// How often it is chosen among those of its priority.
-    pub weight: u16,
+    pub(super) weight: u16,
     /// The port.
-    pub port: u16,
+    pub(super) port: u16,
     /// The host, without a dot at its end.
-    pub target: String,
+    pub(super) target: String,
 }
 
 /// Why a name has no answer.

@@ -11,18 +11,18 @@ use crate::config::Federation;
 
 /// The filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Egress {
+pub(super) struct Egress {
     allow_private: bool,
 }
 
 impl Egress {
     /// What the configuration says.
-    pub fn new(config: &Federation) -> Self {
+    pub(super) fn new(config: &Federation) -> Self {
         Self { allow_private: config.allow_private_addresses }
     }
 
     /// Whether a connection to this address may be made.
-    pub fn allows(self, address: IpAddr) -> bool {
+    pub(super) fn allows(self, address: IpAddr) -> bool {
         self.allow_private
             || match address {
                 IpAddr::V4(address) => is_public_v4(address),
@@ -31,13 +31,13 @@ impl Egress {
     }
 
     /// Whether the host of a URL may be asked for: a name is checked once it is resolved, an address now.
-    pub fn allows_host(self, host: &str) -> bool {
+    pub(super) fn allows_host(self, host: &str) -> bool {
         literal(host).is_none_or(|address| self.allows(address))
     }
 }
 
 /// The address that a host is, in brackets or without.
-pub fn literal(host: &str) -> Option<IpAddr> {
+pub(super) fn literal(host: &str) -> Option<IpAddr> {
     let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     inside.unwrap_or(host).parse().ok()
 }

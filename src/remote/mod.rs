@@ -12,6 +12,7 @@
 //! | `connect` | the HTTP clients, whose resolvers hand on only addresses that passed |
 //! | `tls` | whose certificates are believed |
 //! | `destinations`, `backoff` | whether a server works, and when it is tried again |
+//! | `keys` | this server's signing keys, and those of others; `key_source` fetches them |
 //! | `error` | what goes wrong |
 //!
 //! Every request to another server goes through here, and so does whatever else strangers can make this server fetch.
@@ -25,16 +26,19 @@ mod discovery;
 mod dns;
 mod egress;
 mod error;
+mod key_source;
+pub mod keys;
 mod request;
 mod service;
 mod tls;
 
 pub use self::{
-    client::{Client, ClientError, RemoteParts},
+    client::{Client, ClientError, ClientParts},
     destinations::Destinations,
     dns::DnsError,
     error::{Refused, RemoteError, Unreachable},
+    keys::KeyRing,
     request::Terms,
-    service::Remote,
+    service::{Remote, RemoteParts},
     tls::{TlsError, provider},
 };

@@ -17,7 +17,7 @@ const NONE_KEPT: Duration = Duration::from_secs(60);
 const RECORDS_MAX: usize = 16;
 
 /// The names of the world, one look-up at a time for each.
-pub struct Names {
+pub(in crate::remote) struct Names {
     dns: Arc<dyn Dns>,
     clock: Clock,
     addresses: Cache<String, Kept<IpAddr>>,
@@ -38,7 +38,7 @@ impl<T> Clone for Kept<T> {
 
 impl Names {
     /// Asks `dns` for what it does not know.
-    pub fn new(dns: Arc<dyn Dns>, clock: Clock) -> Self {
+    pub(in crate::remote) fn new(dns: Arc<dyn Dns>, clock: Clock) -> Self {
         Self { dns, clock, addresses: Cache::new(NAMES), services: Cache::new(NAMES) }
     }
 
@@ -46,12 +46,12 @@ impl Names {
     ///
     /// # Errors
     /// There are none, or nobody knows.
-    pub async fn addresses(&self, host: &str) -> Result<Arc<[IpAddr]>, DnsError> {
+    pub(in crate::remote) async fn addresses(&self, host: &str) -> Result<Arc<[IpAddr]>, DnsError> {
         self.kept(&self.addresses, host, self.dns.addresses(host)).await
     }
 
     /// The SRV records of a name; a failed look-up counts as "none".
-    pub async fn services(&self, name: &str) -> Arc<[Service]> {
+    pub(in crate::remote) async fn services(&self, name: &str) -> Arc<[Service]> {
         self.kept(&self.services, name, self.dns.services(name)).await.unwrap_or_default()
     }
 

@@ -26,14 +26,14 @@ const WHOLE: Duration = Duration::from_secs(3);
 const KEPT: u64 = 64;
 
 /// Asks the name servers of `/etc/resolv.conf`, after `/etc/hosts`.
-pub struct SystemDns(TokioResolver);
+pub(in crate::remote) struct SystemDns(TokioResolver);
 
 impl SystemDns {
     /// Reads the system's settings. Where there are none, only the hosts file is asked.
     ///
     /// # Errors
     /// The resolver cannot be built.
-    pub fn new() -> Result<Self, DnsError> {
+    pub(in crate::remote) fn new() -> Result<Self, DnsError> {
         let builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
             tracing::warn!(%error, "the system names no name servers; other servers are found by the hosts file only");
             let nobody = ResolverConfig::from_parts(None, Vec::new(), Vec::new());
