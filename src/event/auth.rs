@@ -84,7 +84,7 @@ pub fn check_own<E: Event + Clone>(
 /// The short way for messages of this server's members, from what a room's snapshot knows: no JSON is read.
 ///
 /// Says what [`check_own`] would say when `membership` and `power` come from the state the event is made for. `None`
-/// for types that have rules of their own even without a state key: those go the long way. That a member of a room
+/// for types that have rules of their own even without a state key, in whatever room version: those go the long way. That a member of a room
 /// without federation is of the right server was checked when they joined.
 pub fn check_message(
     kind: &TimelineEventType,
@@ -96,7 +96,8 @@ pub fn check_message(
         TimelineEventType::RoomCreate
         | TimelineEventType::RoomMember
         | TimelineEventType::RoomPowerLevels
-        | TimelineEventType::RoomThirdPartyInvite => return None,
+        | TimelineEventType::RoomThirdPartyInvite
+        | TimelineEventType::RoomRedaction => return None,
         other if other.to_string() == "m.room.aliases" => return None,
         _ => {}
     }

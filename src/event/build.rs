@@ -5,10 +5,14 @@
 //! `hash_and_sign_event` is the oracle of the tests. Source: spec v1.19, Appendices "Signing Events", Server-Server API
 //! "Signing Events".
 
-use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use ruma::{
-    MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, events::TimelineEventType,
-    room_version_rules::RoomVersionRules,
+    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId,
+    events::TimelineEventType,
+    room_version_rules::{EventsReferenceFormatVersion, RoomVersionRules},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -62,6 +66,9 @@ pub enum BuildError {
     /// of ours.
     #[error(transparent)]
     Format(FormatError),
+    /// In room versions 1 and 2: the hash of an event that this one names was not given.
+    #[error("the hash of {0} is not known")]
+    Reference(OwnedEventId),
     /// The content cannot be read.
     #[error(transparent)]
     Content(#[from] JsonError),
@@ -81,7 +88,24 @@ impl From<FormatError> for BuildError {
 
 impl PduBuilder {
     /// Hashes, signs and names the event.
-    pub fn build(mut self, rules: &RoomVersionRules, key: &SigningKey) -> Result<Pdu, BuildError> {
+    ///
+    /// For every room version but 1 and 2, whose events name others with their hashes: see
+    /// [`PduBuilder::build_with`]. Their create events name none.
+    pub fn build(self, rules: &RoomVersionRules, key: &SigningKey) -> Result<Pdu, BuildError> {
+        self.build_with(rules, key, |_| None)
+    }
+
+    /// The same in every room version. `reference_hash` is asked in versions 1 and 2 for the hash
+    /// ([`Pdu::reference_hash`]) of each event in `prev_events` and `auth_events`, in the others never.
+    ///
+    /// The event's id in versions 1 and 2 is made of a hash of all the rest of it and this server's name, so that no two
+    /// events have one id.
+    pub fn build_with(
+        mut self,
+        rules: &RoomVersionRules,
+        key: &SigningKey,
+        reference_hash: impl Fn(&EventId) -> Option<[u8; 32]>,
+    ) -> Result<Pdu, BuildError> {
         let kind = self.kind.to_string();
         self.check_limits(&kind, rules)?;
         if rules.redaction.content_field_redacts
@@ -89,17 +113,24 @@ impl PduBuilder {
         {
             self.content = self.content.with_string("redacts", target.as_str())?;
         }
-        let pieces = self.pieces(&kind);
+        let mut pieces = self.pieces(&kind, rules.events_reference_format, &reference_hash)?;
+        let own_id =
+            if rules.event_format.require_event_id { Some(pieces.name(self.content.as_str(), key)?) } else { None };
 
         let hash = STANDARD_NO_PAD.encode(pieces.digest(self.content.as_str()));
         let redacted = redact::redacted_content(&kind, self.content.as_str(), &rules.redaction)?;
         let signed = pieces.signed_text(&redacted, &hash);
         let signature = key.sign_base64(signed.as_bytes());
-        let reference = redact::encode_reference_hash(&Sha256::digest(signed.as_bytes()), rules);
         let json = pieces.full_text(self.content.as_str(), &hash, key, &signature);
         format::check_length("event", json.len(), PDU_BYTES_MAX)?;
 
-        let event_id = OwnedEventId::try_from(format!("${reference}"))?;
+        let event_id = match own_id {
+            Some(own_id) => own_id,
+            None => {
+                let reference = redact::encode_reference_hash(&Sha256::digest(signed.as_bytes()), rules);
+                OwnedEventId::try_from(format!("${reference}"))?
+            }
+        };
         let (room_id, room_id_derived) = match self.room_id {
             Some(room_id) => (room_id, false),
             None => (create_room_id(&event_id)?, true),
@@ -147,10 +178,15 @@ impl PduBuilder {
     }
 
     /// Writes what stands before, between and after the parts that differ in the hashed, the signed and the full form.
-    fn pieces(&self, kind: &str) -> Pieces {
+    fn pieces(
+        &self,
+        kind: &str,
+        format: EventsReferenceFormatVersion,
+        hash: &impl Fn(&EventId) -> Option<[u8; 32]>,
+    ) -> Result<Pieces, BuildError> {
         let mut head = String::with_capacity(256);
         head.push_str("{\"auth_events\":");
-        push_ids(&mut head, &self.auth_events);
+        push_references(&mut head, &self.auth_events, format, hash)?;
         head.push_str(",\"content\":");
 
         let mut depth = String::from(",\"depth\":");
@@ -160,7 +196,7 @@ impl PduBuilder {
         time_and_prev.push_str(",\"origin_server_ts\":");
         push_display(&mut time_and_prev, &self.origin_server_ts.get());
         time_and_prev.push_str(",\"prev_events\":");
-        push_ids(&mut time_and_prev, &self.prev_events);
+        push_references(&mut time_and_prev, &self.prev_events, format, hash)?;
 
         let mut redacts = String::new();
         if let Some(target) = &self.redacts {
@@ -185,13 +221,14 @@ impl PduBuilder {
         write_string(&mut tail, kind);
         tail.push('}');
 
-        Pieces { head, depth, time_and_prev, redacts, room_and_sender, tail }
+        Ok(Pieces { head, depth, time_and_prev, redacts, room_and_sender, tail })
     }
 }
 
 /// The canonical text of an event, cut where its three forms differ.
 struct Pieces {
     head: String,
+    /// In room versions 1 and 2 with the event's id behind it.
     depth: String,
     time_and_prev: String,
     /// The top-level `redacts`, which the signed form does not have.
@@ -201,6 +238,15 @@ struct Pieces {
 }
 
 impl Pieces {
+    /// Gives the event an id of its own (room versions 1 and 2).
+    fn name(&mut self, content: &str, key: &SigningKey) -> Result<OwnedEventId, BuildError> {
+        let id = format!("${}:{}", URL_SAFE_NO_PAD.encode(self.digest(content)), key.server_name());
+        format::check_length("event_id", id.len(), ID_BYTES_MAX)?;
+        self.depth.push_str(",\"event_id\":");
+        write_string(&mut self.depth, &id);
+        Ok(OwnedEventId::try_from(id)?)
+    }
+
     /// The content hash: everything but `hashes` and `signatures`.
     fn digest(&self, content: &str) -> sha2::digest::Output<Sha256> {
         let mut hasher = Sha256::new();
@@ -254,13 +300,28 @@ impl Pieces {
     }
 }
 
-fn push_ids(out: &mut String, ids: &[OwnedEventId]) {
+fn push_references(
+    out: &mut String,
+    ids: &[OwnedEventId],
+    format: EventsReferenceFormatVersion,
+    hash: impl Fn(&EventId) -> Option<[u8; 32]>,
+) -> Result<(), BuildError> {
     out.push('[');
     for (index, id) in ids.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        write_string(out, id.as_str());
+        if format == EventsReferenceFormatVersion::V1 {
+            let hash = hash(id).ok_or_else(|| BuildError::Reference(id.clone()))?;
+            out.push('[');
+            write_string(out, id.as_str());
+            out.push_str(",{\"sha256\":\"");
+            STANDARD_NO_PAD.encode_string(hash, out);
+            out.push_str("\"}]");
+        } else {
+            write_string(out, id.as_str());
+        }
     }
     out.push(']');
+    Ok(())
 }

@@ -33,7 +33,7 @@ pub enum Numbers {
     /// Integers of ±(2^53 − 1), written without fraction, exponent or `-0`: room version 6 and later, and all that
     /// clients send.
     Strict,
-    /// Any JSON number: room versions 3 to 5.
+    /// Any JSON number: room versions 1 to 5.
     Lenient,
 }
 
@@ -88,7 +88,7 @@ impl<'a> Value<'a> {
             Self::Bool(true) => out.push_str("true"),
             Self::Bool(false) => out.push_str("false"),
             Self::Integer(number) => push_display(out, number),
-            Self::Float(number) => push_display(out, &format_args!("{number:?}")),
+            Self::Float(number) => write_float(out, *number),
             Self::String(text) => write_string(out, text),
             Self::Array(items) => {
                 out.push('[');
@@ -240,6 +240,23 @@ pub fn write_string(out: &mut String, text: &str) {
     }
     out.push_str(text.get(plain..).unwrap_or_default());
     out.push('"');
+}
+
+/// Appends a number that is no integer of 64 bits: the shortest digits that read as the same number, with an exponent
+/// where it is below -4 or above 15.
+///
+/// The specification does not say how such numbers are hashed and signed in the room versions that have them. This is
+/// how the servers that made them did: `1e-07`, `1e+16`, `0.0001`.
+fn write_float(out: &mut String, number: f64) {
+    let shortest = format!("{number:e}");
+    let exponent = shortest.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?)));
+    match exponent {
+        Some((digits, exponent)) if !(-4..16).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            push_display(out, &format_args!("{digits}e{sign}{:02}", exponent.unsigned_abs()));
+        }
+        _ => push_display(out, &format_args!("{number:?}")),
+    }
 }
 
 /// Appends a number or another value whose printing cannot fail.

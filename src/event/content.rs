@@ -4,7 +4,10 @@
 //! room. So a damaged field reads as absent and never hides its neighbours. To *make* content, use ruma's types or
 //! `json!`.
 
+mod acl;
+mod policy;
 mod relation;
+mod third_party;
 
 use std::borrow::Cow;
 
@@ -17,7 +20,12 @@ use ruma::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-pub use self::relation::{Mentions, RelatesTo};
+pub use self::{
+    acl::ServerAcl,
+    policy::Policy,
+    relation::{Mentions, RelatesTo},
+    third_party::{InviteKey, SignedInvite, ThirdPartyInvite},
+};
 
 /// A field not read yet.
 type Field<'a> = Option<&'a RawValue>;

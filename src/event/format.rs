@@ -3,7 +3,10 @@
 //!
 //! Failing one means the event is dropped as if it had never come, unlike a failed authorisation rule.
 
-use ruma::room_version_rules::EventFormatRules;
+use ruma::{
+    EventId,
+    room_version_rules::{EventsReferenceFormatVersion, RoomVersionRules},
+};
 
 use super::canonical::{Object, Value};
 
@@ -44,17 +47,21 @@ pub enum FormatError {
 }
 
 /// Checks an event's form; `text` is its canonical federation form.
-pub fn check(object: &Object<'_>, text: &str, rules: &EventFormatRules) -> Result<(), FormatError> {
+pub fn check(object: &Object<'_>, text: &str, rules: &RoomVersionRules) -> Result<(), FormatError> {
     check_length("event", text.len(), PDU_BYTES_MAX)?;
     let kind = required_string(object, "type")?;
     required_string(object, "sender")?;
-    let room_id = if kind != "m.room.create" || rules.require_room_create_room_id {
+    let room_id = if kind != "m.room.create" || rules.event_format.require_room_create_room_id {
         Some(required_string(object, "room_id")?)
     } else {
         None
     };
-    if rules.require_event_id {
-        required_string(object, "event_id")?;
+    if rules.event_format.require_event_id {
+        // Its domain must sign the event, so there must be one.
+        let id = <&EventId>::try_from(required_string(object, "event_id")?);
+        if !id.is_ok_and(|id| id.server_name().is_some()) {
+            return Err(FormatError::Invalid("event_id"));
+        }
     }
     if let Some(state_key) = object.get("state_key") {
         let state_key = state_key.as_str().ok_or(FormatError::Invalid("state_key"))?;
@@ -65,9 +72,10 @@ pub fn check(object: &Object<'_>, text: &str, rules: &EventFormatRules) -> Resul
     }
     unsigned(object, "origin_server_ts")?;
     unsigned(object, "depth")?;
-    references(object, "prev_events", PREV_EVENTS_MAX)?;
-    let auth_events = references(object, "auth_events", AUTH_EVENTS_MAX)?;
-    if !rules.allow_room_create_in_auth_events
+    let format = rules.events_reference_format;
+    references(object, "prev_events", PREV_EVENTS_MAX, format)?;
+    let auth_events = references(object, "auth_events", AUTH_EVENTS_MAX, format)?;
+    if !rules.event_format.allow_room_create_in_auth_events
         && let Some(hash) = room_id.and_then(|id| id.strip_prefix('!'))
         && auth_events.iter().filter_map(Value::as_str).any(|id| id.strip_prefix('$') == Some(hash))
     {
@@ -92,13 +100,27 @@ fn unsigned(object: &Object<'_>, key: &'static str) -> Result<(), FormatError> {
     if number < 0 { Err(FormatError::Invalid(key)) } else { Ok(()) }
 }
 
-fn references<'v, 'a>(object: &'v Object<'a>, key: &'static str, max: usize) -> Result<&'v [Value<'a>], FormatError> {
+fn references<'v, 'a>(
+    object: &'v Object<'a>,
+    key: &'static str,
+    max: usize,
+    format: EventsReferenceFormatVersion,
+) -> Result<&'v [Value<'a>], FormatError> {
     let items = object.get(key).ok_or(FormatError::Missing(key))?.as_array().ok_or(FormatError::Invalid(key))?;
     if items.len() > max {
         return Err(FormatError::TooMany(key));
     }
     for item in items {
-        let id = item.as_str().filter(|id| id.starts_with('$')).ok_or(FormatError::Invalid(key))?;
+        let id = match (format, item) {
+            // What the second half says is not looked at: the event itself is checked once it is here.
+            (EventsReferenceFormatVersion::V1, Value::Array(pair)) => match pair.as_slice() {
+                [Value::String(id), Value::Object(_)] => Some(id.as_ref()),
+                _ => None,
+            },
+            (EventsReferenceFormatVersion::V1, _) => None,
+            (_, item) => item.as_str(),
+        };
+        let id = id.filter(|id| id.starts_with('$')).ok_or(FormatError::Invalid(key))?;
         check_length("event_id", id.len(), ID_BYTES_MAX)?;
     }
     Ok(items)

@@ -1,8 +1,8 @@
 //! Events as pure values: read, canonicalise, hash, sign, redact, authorise and resolve them.
 //!
 //! Nothing here is asynchronous, reads a clock, a disk or a socket. Rooms (level 6) decide *what* to build and store;
-//! this folder knows what the bytes of an event must look like in each room version. It covers room versions 3 to 12
-//! ([`room_version::supported`]); versions 1 and 2, whose events carry their own ids, are refused.
+//! this folder knows what the bytes of an event must look like in each room version, 1 to 12
+//! ([`room_version::supported`]).
 //!
 //! | file | answers |
 //! |---|---|
@@ -17,6 +17,7 @@
 //! | [`power`] | who may do what according to `m.room.power_levels` |
 //! | [`content`] | lenient readers for the contents the server itself looks at |
 //! | [`client_format`] | the same event as clients see it |
+//! | [`stripped`] | what another server says about a room this one is not in |
 //! | [`resolve`] | the one state that several states come to |
 
 pub mod auth;
@@ -31,6 +32,7 @@ pub mod redact;
 pub mod resolve;
 pub mod room_version;
 pub mod sign;
+pub mod stripped;
 
 #[cfg(test)]
 mod tests;

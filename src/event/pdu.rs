@@ -1,6 +1,6 @@
 //! The event every layer above passes around.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use ruma::{
     EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId,
@@ -8,11 +8,14 @@ use ruma::{
     room_version_rules::{RedactionRules, RoomVersionRules},
     state_res::Event,
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{
-    canonical::{DEPTH_MAX, JsonError, Numbers, Object},
+    canonical::{DEPTH_MAX, INTEGER_MAX, JsonError, Numbers, Object},
     format::{self, FormatError},
     redact,
 };
@@ -20,7 +23,7 @@ use super::{
 /// An event of a room, with its canonical federation form.
 #[derive(Debug, Clone)]
 pub struct Pdu {
-    /// `$` and the reference hash.
+    /// `$` and the reference hash; in room versions 1 and 2 `$opaque:domain`, as the event itself says.
     pub event_id: OwnedEventId,
     /// The room. The create event of a version 12 room does not carry it in its JSON: it *is* the room id.
     pub room_id: OwnedRoomId,
@@ -38,13 +41,14 @@ pub struct Pdu {
     pub prev_events: Vec<OwnedEventId>,
     /// The events that allow this one.
     pub auth_events: Vec<OwnedEventId>,
-    /// One more than the deepest of `prev_events`, at most 2^53 − 1.
+    /// One more than the deepest of `prev_events`, at most 2^53 − 1: what old rooms have beyond that counts as that.
     pub depth: u64,
     /// The top-level `redacts`. It names the target only before room version 11; ask [`Pdu::redaction_target`].
     pub redacts: Option<OwnedEventId>,
     /// Whether this server rejected it on receipt. Not part of the JSON; set by whoever knows.
     pub rejected: bool,
-    /// The canonical federation form: with `hashes` and `signatures`, without `unsigned` and event id.
+    /// The canonical federation form: with `hashes` and `signatures`, without `unsigned`; with an event id only in room
+    /// versions 1 and 2.
     pub json: Box<str>,
     /// Whether `room_id` was derived from the event id.
     pub(super) room_id_derived: bool,
@@ -70,12 +74,12 @@ pub enum PduError {
 /// The fields of the federation form that are read from trusted text.
 #[derive(Deserialize)]
 struct StoredPdu<'a> {
-    auth_events: Vec<OwnedEventId>,
+    auth_events: Vec<Reference>,
     #[serde(borrow)]
     content: &'a RawValue,
     depth: u64,
     origin_server_ts: MilliSecondsSinceUnixEpoch,
-    prev_events: Vec<OwnedEventId>,
+    prev_events: Vec<Reference>,
     #[serde(default, borrow)]
     redacts: Option<&'a RawValue>,
     room_id: Option<OwnedRoomId>,
@@ -84,6 +88,35 @@ struct StoredPdu<'a> {
     state_key: Option<Cow<'a, str>>,
     #[serde(rename = "type")]
     kind: TimelineEventType,
+}
+
+/// The name of another event: its id, or in room versions 1 and 2 a pair of its id and its hash.
+struct Reference(OwnedEventId);
+
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EitherForm;
+
+        impl<'de> Visitor<'de> for EitherForm {
+            type Value = OwnedEventId;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an event id, alone or with a hash")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<Self::Value, E> {
+                OwnedEventId::try_from(id).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut pair: A) -> Result<Self::Value, A::Error> {
+                let id = pair.next_element()?.ok_or_else(|| serde::de::Error::invalid_length(0, &self))?;
+                while pair.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(id)
+            }
+        }
+
+        deserializer.deserialize_any(EitherForm).map(Self)
+    }
 }
 
 impl Pdu {
@@ -104,9 +137,9 @@ impl Pdu {
             state_key: stored.state_key.map(Into::into),
             content: stored.content.to_owned(),
             origin_server_ts: stored.origin_server_ts,
-            prev_events: stored.prev_events,
-            auth_events: stored.auth_events,
-            depth: stored.depth,
+            prev_events: stored.prev_events.into_iter().map(|reference| reference.0).collect(),
+            auth_events: stored.auth_events.into_iter().map(|reference| reference.0).collect(),
+            depth: stored.depth.min(INTEGER_MAX.unsigned_abs()),
             // A redaction with a malformed target is still an event: it redacts nothing.
             redacts: stored.redacts.and_then(|raw| serde_json::from_str(raw.get()).ok()),
             rejected: false,
@@ -115,8 +148,10 @@ impl Pdu {
         })
     }
 
-    /// Reads an event from outside: JSON rules of the room version, format and size limits; its id is computed.
+    /// Reads an event from outside: JSON rules of the room version, format and size limits; its id is computed, or read
+    /// where the room version has the event say it (versions 1 and 2).
     ///
+    /// Nothing keeps two events of versions 1 and 2 from claiming one id: the first that was stored is the one.
     /// `unsigned` is dropped, as no hash or signature covers it. Signatures and the content hash are *not* checked
     /// here; see [`super::sign::verify`].
     pub fn parse(text: &[u8], rules: &RoomVersionRules) -> Result<Self, PduError> {
@@ -124,10 +159,20 @@ impl Pdu {
         let mut object = Object::parse(text, numbers, DEPTH_MAX)?;
         object.remove("unsigned");
         let canonical = object.to_text();
-        format::check(&object, &canonical, &rules.event_format)?;
-        let hash = redact::reference_hash(&object, rules);
-        let event_id = OwnedEventId::try_from(format!("${hash}"))?;
+        format::check(&object, &canonical, rules)?;
+        let event_id = match object.get_str("event_id").filter(|_| rules.event_format.require_event_id) {
+            Some(stated) => OwnedEventId::try_from(stated)?,
+            None => OwnedEventId::try_from(format!("${}", redact::reference_hash(&object, rules)))?,
+        };
         Self::from_stored(event_id, canonical)
+    }
+
+    /// The event's reference hash: its id from room version 3, half of a reference to it before.
+    ///
+    /// # Errors
+    /// When the stored text is damaged.
+    pub fn reference_hash(&self, rules: &RoomVersionRules) -> Result<[u8; 32], JsonError> {
+        redact::reference_digest(&self.json, rules)
     }
 
     /// The event's type and state key, if it is a state event.

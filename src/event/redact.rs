@@ -44,6 +44,14 @@ pub fn is_redacted(json: &str, rules: &RedactionRules) -> bool {
     redact(json, rules).is_ok_and(|redacted| *redacted == *json)
 }
 
+/// The reference hash of an event from its canonical text, as bytes.
+pub(super) fn reference_digest(json: &str, rules: &RoomVersionRules) -> Result<[u8; 32], JsonError> {
+    let object = Object::parse(json.as_bytes(), Numbers::Lenient, DEPTH_MAX)?;
+    let mut text = String::with_capacity(json.len());
+    write_redacted(&object, &rules.redaction, true, &mut text);
+    Ok(Sha256::digest(text.as_bytes()).into())
+}
+
 /// The reference hash in the base64 alphabet of the room version: the event id without its `$`.
 pub(super) fn reference_hash(object: &Object<'_>, rules: &RoomVersionRules) -> String {
     let mut text = String::new();
@@ -51,7 +59,7 @@ pub(super) fn reference_hash(object: &Object<'_>, rules: &RoomVersionRules) -> S
     encode_reference_hash(&Sha256::digest(text.as_bytes()), rules)
 }
 
-/// Prints a reference hash: standard base64 in room version 3, URL-safe from version 4, both without padding.
+/// Prints a reference hash: standard base64 up to room version 3, URL-safe from version 4, both without padding.
 pub(super) fn encode_reference_hash(hash: &[u8], rules: &RoomVersionRules) -> String {
     match rules.event_id_format {
         EventIdFormatVersion::V1 | EventIdFormatVersion::V2 => STANDARD_NO_PAD.encode(hash),
@@ -61,7 +69,7 @@ pub(super) fn encode_reference_hash(hash: &[u8], rules: &RoomVersionRules) -> St
 
 /// Appends the redacted form; `for_signing` also leaves out `signatures`, which gives the text that is signed and
 /// hashed.
-pub(super) fn write_redacted(object: &Object<'_>, rules: &RedactionRules, for_signing: bool, out: &mut String) {
+pub fn write_redacted(object: &Object<'_>, rules: &RedactionRules, for_signing: bool, out: &mut String) {
     let kind = object.get_str("type").unwrap_or_default();
     object.write_filtered(
         out,

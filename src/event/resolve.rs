@@ -1,8 +1,13 @@
-//! State resolution, versions 2 and 2.1 (room versions 2 to 11, and 12), over ruma-state-res.
+//! State resolution: versions 2 and 2.1 (room versions 2 to 11, and 12) over ruma-state-res, version 1 in [`resolve_v1`].
 //!
 //! The plain form: auth chains are walked event by event. It is what small forks need, and the judge of any faster way.
 
-use std::collections::{HashMap, HashSet};
+mod v1;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use ruma::{
     EventId, OwnedEventId,
@@ -11,30 +16,51 @@ use ruma::{
     state_res::{self, Event, utils::event_id_set::EventIdSet},
 };
 
+pub use self::v1::{Conflicts, resolve_conflicts_v1, resolve_v1};
+use super::pdu::Pdu;
+
 /// A room's state: which event stands for each type and state key.
 pub type StateMap = HashMap<(StateEventType, String), OwnedEventId>;
 
 /// Why states cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// The room version uses the first algorithm, which this server does not have.
-    #[error("the room version's state resolution is not supported")]
-    Unsupported,
+    /// An event in conflict is not known.
+    #[error("failed to find event {0}")]
+    Missing(OwnedEventId),
     /// An event is missing or damaged.
     #[error(transparent)]
     Resolve(#[from] state_res::Error),
+}
+
+/// An event whose depth is known: version 1 goes by it.
+pub trait Deep {
+    /// [`Pdu::depth`].
+    fn depth(&self) -> u64;
+}
+
+impl Deep for Pdu {
+    fn depth(&self) -> u64 {
+        self.depth
+    }
+}
+
+impl<E: Deep> Deep for Arc<E> {
+    fn depth(&self) -> u64 {
+        (**self).depth()
+    }
 }
 
 /// The state that these states come to. `event` finds events by id; it must know all of the states and their auth
 /// chains.
 ///
 /// Takes as long as the auth chains are long: not on an async worker when the room is large.
-pub fn resolve<E: Event<Id = OwnedEventId> + Clone>(
+pub fn resolve<E: Event<Id = OwnedEventId> + Clone + Deep>(
     rules: &RoomVersionRules,
     states: &[StateMap],
     event: impl Fn(&EventId) -> Option<E>,
 ) -> Result<StateMap, ResolveError> {
-    let v2_rules = rules.state_res.v2_rules().ok_or(ResolveError::Unsupported)?;
+    let Some(v2_rules) = rules.state_res.v2_rules() else { return resolve_v1(rules, states, event) };
     let chains = states.iter().map(|state| auth_chain(state.values(), &event)).collect();
     let resolved = state_res::resolve(&rules.authorization, v2_rules, states, chains, &event, |conflicted| {
         Some(conflicted_subgraph(conflicted.values().flatten(), &event))

@@ -4,9 +4,11 @@ use ruma::{RoomVersionId, room_version_rules::RoomVersionRules};
 
 /// Every room version that can be created, joined and read here, oldest first.
 ///
-/// All are offered to clients in `m.room_versions`. Versions 1 and 2 name their events differently (the id stands in
-/// the event) and come with federation, where such rooms still exist.
-pub const SUPPORTED: [RoomVersionId; 10] = [
+/// All are offered to clients in `m.room_versions`, where the specification calls every one of them stable. In versions
+/// 1 and 2 an event says its own id, and names others together with their hashes.
+pub const SUPPORTED: [RoomVersionId; 12] = [
+    RoomVersionId::V1,
+    RoomVersionId::V2,
     RoomVersionId::V3,
     RoomVersionId::V4,
     RoomVersionId::V5,
@@ -33,12 +35,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_three_to_twelve_have_rules() {
-        for number in 3..=12 {
+    fn versions_one_to_twelve_have_rules() {
+        for number in 1..=12 {
             let version = RoomVersionId::try_from(number.to_string()).unwrap();
             assert!(supported(&version).is_some(), "version {number}");
         }
-        for refused in ["1", "2", "13", "org.example.custom", "0"] {
+        for refused in ["13", "org.example.custom", "0"] {
             let version = RoomVersionId::try_from(refused).unwrap();
             assert!(supported(&version).is_none(), "version {refused}");
         }

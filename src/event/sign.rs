@@ -1,5 +1,9 @@
 //! The server's signing key, and the check of other servers' signatures (spec v1.19, Appendices "Signing JSON").
 
+mod cosign;
+mod policy;
+mod verify;
+
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
@@ -9,12 +13,15 @@ use ed25519_dalek::{
 };
 use ruma::{
     CanonicalJsonObject, OwnedServerName, ServerName,
-    room_version_rules::RoomVersionRules,
-    signatures::{JsonError, KeyPair, PublicKeyMap, Signature, VerificationError, Verified, verify_event},
+    signatures::{JsonError, KeyPair, PublicKeyMap, Signature},
 };
 use zeroize::Zeroizing;
 
-use super::pdu::Pdu;
+pub use self::{
+    cosign::cosigned,
+    policy::{PolicyError, is_for_policy_server, verify_policy, with_policy_signature},
+    verify::{redact_if_hash_wrong, required_servers, signing_keys, verify},
+};
 
 /// The Ed25519 key with which this server signs, with its name. Never printed.
 pub struct SigningKey {
@@ -120,15 +127,4 @@ impl fmt::Debug for SigningKey {
             .field("server_name", &self.server_name)
             .finish_non_exhaustive()
     }
-}
-
-/// Checks the signatures an event must carry in its room version, and its content hash.
-///
-/// [`Verified::Signatures`] means that the content hash is wrong and the event must be redacted before use. `keys` must
-/// hold only keys valid at the event's time: validity is not checked here. Events of room versions 3 to 5 whose numbers
-/// are outside canonical JSON cannot be verified and give an error.
-pub fn verify(pdu: &Pdu, keys: &PublicKeyMap, rules: &RoomVersionRules) -> Result<Verified, VerificationError> {
-    let object: CanonicalJsonObject =
-        serde_json::from_str(&pdu.json).map_err(|error| VerificationError::Json(JsonError::Serde(error)))?;
-    verify_event(keys, &object, rules)
 }

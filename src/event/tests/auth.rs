@@ -3,7 +3,7 @@
 use ruma::events::{StateEventType, room::member::MembershipState};
 use serde_json::{Value as Json, json};
 
-use super::{ALICE, BOB, CAROL, TestRoom, key, rules};
+use super::{ALICE, BOB, CAROL, TestRoom, key, known, rules};
 use crate::event::{
     auth::{auth_types, check_message, check_own, check_state_dependent, check_state_independent},
     content,
@@ -28,7 +28,7 @@ fn levels(version: u8, mut content: Json) -> Json {
 
 #[test]
 fn knocking_exists_from_version_7() {
-    for version in 3..=12 {
+    for version in 1..=12 {
         let mut room = TestRoom::new(version);
         join_rule(&mut room, &json!({ "join_rule": "knock" }));
         assert_eq!(member(&mut room, BOB, BOB, &json!({ "membership": "knock" })), version >= 7, "version {version}");
@@ -38,7 +38,7 @@ fn knocking_exists_from_version_7() {
 
 #[test]
 fn restricted_joins_exist_from_version_8() {
-    for version in 3..=12 {
+    for version in 1..=12 {
         let mut room = TestRoom::new(version);
         join_rule(&mut room, &json!({ "join_rule": "restricted", "allow": [] }));
         let vouched = json!({ "membership": "join", "join_authorised_via_users_server": ALICE });
@@ -66,7 +66,7 @@ fn knock_restricted_exists_from_version_10() {
 
 #[test]
 fn levels_are_integers_from_version_10() {
-    for version in 3..=12 {
+    for version in 1..=12 {
         for damaged in
             [json!({ "users_default": "0" }), json!({ "users": { BOB: "50" } }), json!({ "events": { "m.x": "1" } })]
         {
@@ -79,7 +79,7 @@ fn levels_are_integers_from_version_10() {
 
 #[test]
 fn notification_levels_are_guarded_from_version_6() {
-    for version in 3..=12 {
+    for version in 1..=12 {
         let mut room = TestRoom::new(version);
         room.join(BOB);
         let base = levels(version, json!({ "users": { BOB: 50 }, "events": { "m.room.power_levels": 50 } }));
@@ -117,14 +117,14 @@ fn creators_are_above_all_from_version_12() {
             &json!({ "room_version": "12", "additional_creators": additional }),
         );
         (draft.room_id, draft.prev_events, draft.auth_events) = (None, vec![], vec![]);
-        let pdu = draft.build(&rules, &key()).unwrap();
+        let pdu = draft.build_with(&rules, &key(), known).unwrap();
         assert!(check_own(&pdu, &rules, |_, _| None::<&crate::event::pdu::Pdu>).is_err());
     }
 }
 
 #[test]
 fn the_create_event_is_selected_only_before_version_12() {
-    for version in 3..=12 {
+    for version in 1..=12 {
         let content = super::content(&json!({ "body": "b" }));
         let types =
             auth_types(&"m.room.message".into(), &super::user(BOB), None, content.raw(), &rules(version)).unwrap();
@@ -146,7 +146,7 @@ fn a_creator_is_named_before_version_11() {
         let rules = rules(version);
         let mut draft = super::builder("m.room.create", Some(""), &json!({}));
         (draft.prev_events, draft.auth_events) = (vec![], vec![]);
-        let pdu = draft.build(&rules, &key()).unwrap();
+        let pdu = draft.build_with(&rules, &key(), known).unwrap();
         let result = check_state_independent(&pdu, &rules, |_| None::<&crate::event::pdu::Pdu>);
         assert_eq!(result.is_ok(), version >= 11, "version {version}");
     }
@@ -154,7 +154,7 @@ fn a_creator_is_named_before_version_11() {
 
 #[test]
 fn aliases_are_special_before_version_6() {
-    for version in 3..=12 {
+    for version in 1..=12 {
         let mut room = TestRoom::new(version);
         let own = room.send(BOB, "m.room.aliases", Some("domain"), &json!({ "aliases": [] }));
         assert_eq!(own.is_ok(), version < 6, "only old rooms let a server's aliases in without membership");
@@ -164,7 +164,7 @@ fn aliases_are_special_before_version_6() {
 
 #[test]
 fn membership_rules_hold_in_every_version() {
-    for version in 3..=12 {
+    for version in 1..=12 {
         let mut room = TestRoom::new(version);
         let say = |room: &mut TestRoom, who| room.send(who, "m.room.message", None, &json!({ "body": "b" })).is_ok();
         assert!(say(&mut room, ALICE));
@@ -194,7 +194,7 @@ fn auth_events_must_be_the_selected_ones_of_this_room() {
         let find = |room: &TestRoom, id: &ruma::EventId| room.events.get(id).cloned();
         let good = room.draft(BOB, "m.room.message", None, &json!({}));
         let check = |draft: crate::event::PduBuilder, other: Option<&TestRoom>| {
-            let pdu = draft.build(&room.rules, &key()).unwrap();
+            let pdu = draft.build_with(&room.rules, &key(), known).unwrap();
             check_state_independent(&pdu, &room.rules, |id| find(&room, id).or_else(|| find(other?, id))).is_ok()
         };
         assert!(check(good.clone(), None));
@@ -224,7 +224,7 @@ fn auth_events_must_be_the_selected_ones_of_this_room() {
 fn rejected_auth_events_reject() {
     let mut room = TestRoom::new(11);
     room.join(BOB);
-    let pdu = room.draft(BOB, "m.room.message", None, &json!({})).build(&room.rules, &key()).unwrap();
+    let pdu = room.draft(BOB, "m.room.message", None, &json!({})).build_with(&room.rules, &key(), known).unwrap();
     let result = check_state_independent(&pdu, &room.rules, |id| {
         let mut found = (**room.events.get(id)?).clone();
         found.rejected = found.state_key.as_deref() == Some(BOB);
@@ -240,7 +240,7 @@ fn closed_rooms_refuse_other_servers() {
         let far = "@far:elsewhere";
         let pdu = room
             .draft(far, "m.room.member", Some(far), &json!({ "membership": "join" }))
-            .build(&room.rules, &key())
+            .build_with(&room.rules, &key(), known)
             .unwrap();
         let state =
             |kind: &StateEventType, state_key: &str| room.state.get(&(kind.clone(), state_key.to_owned())).cloned();
@@ -256,7 +256,7 @@ fn the_short_way_says_what_the_rules_say() {
         Some(json!({ "events": { "m.x": 10, "m.room.redaction": 50 }, "users_default": 10, "users": { BOB: -5 } })),
     ];
     let mut refused = 0;
-    for version in 3..=12 {
+    for version in 1..=12 {
         for setting in settings.iter().cloned() {
             let mut room = TestRoom::with_create(version, json!({ "additional_creators": [CAROL] }));
             room.join(BOB);
@@ -270,16 +270,21 @@ fn the_short_way_says_what_the_rules_say() {
             let power = PowerLevels::read(&room.rules, create, find("m.room.power_levels", "").map(|pdu| &**pdu));
             for sender in [ALICE, BOB, CAROL, "@dan:domain", "@eve:domain"] {
                 let membership = find("m.room.member", sender).and_then(|pdu| content::membership(&pdu.content));
-                for kind in ["m.room.message", "m.x", "m.room.redaction", "m.room.name"] {
+                for kind in ["m.room.message", "m.x", "m.room.encrypted", "m.room.name"] {
                     let short = check_message(&kind.into(), &super::user(sender), membership.as_ref(), &power).unwrap();
                     let long = room.clone().send(sender, kind, None, &json!({}));
                     assert_eq!(short, long.map(|_| ()), "{kind} of {sender} in version {version}");
                     refused += usize::from(short.is_err());
                 }
             }
-            for kind in
-                ["m.room.create", "m.room.member", "m.room.power_levels", "m.room.third_party_invite", "m.room.aliases"]
-            {
+            for kind in [
+                "m.room.create",
+                "m.room.member",
+                "m.room.power_levels",
+                "m.room.third_party_invite",
+                "m.room.redaction",
+                "m.room.aliases",
+            ] {
                 assert!(
                     check_message(&kind.into(), &super::user(ALICE), Some(&MembershipState::Join), &power).is_none()
                 );
@@ -298,7 +303,7 @@ fn how_long_the_rules_take() {
     let users: serde_json::Map<String, Json> = (0..50).map(|n| (format!("@teacher{n}:domain"), json!(50))).collect();
     room.send(ALICE, "m.room.power_levels", Some(""), &json!({ "users": users })).unwrap();
     let draft = room.draft(BOB, "m.room.message", None, &json!({ "body": "b" }));
-    let pdu = draft.build(&room.rules, &key()).unwrap();
+    let pdu = draft.build_with(&room.rules, &key(), known).unwrap();
     let started = std::time::Instant::now();
     for _ in 0..20_000 {
         check_own(&pdu, &room.rules, |kind, state_key| match kind {

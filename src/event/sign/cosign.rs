@@ -1,0 +1,73 @@
+//! This server's signature on an event that another server has made: an invite for a user of this server, or a join that
+//! one of its users vouches for. Nothing else of others is ever signed.
+
+use ruma::room_version_rules::RoomVersionRules;
+
+use super::{SigningKey, verify::signed_text};
+use crate::event::{
+    canonical::{DEPTH_MAX, Numbers, Object, Value},
+    format::{self, PDU_BYTES_MAX},
+    pdu::{Pdu, PduError},
+};
+
+/// The event with the signature of `key` added; the other signatures stay. The id is the same, as it covers no
+/// signatures. Whether it may be signed is the caller's to decide, before.
+///
+/// # Errors
+/// The event would become too long.
+pub fn cosigned(pdu: &Pdu, key: &SigningKey, rules: &RoomVersionRules) -> Result<Pdu, PduError> {
+    let mut object = Object::parse(pdu.json.as_bytes(), Numbers::Lenient, DEPTH_MAX)?;
+    let signature = key.sign_base64(signed_text(&object, rules).as_bytes());
+    let mut signatures = object_of(object.remove("signatures"));
+    let mut own = object_of(signatures.remove(key.server_name().as_str()));
+    own.insert(key.key_id(), Value::String(signature.into()));
+    signatures.insert(key.server_name().as_str(), Value::Object(own));
+    object.insert("signatures", Value::Object(signatures));
+    let json = object.to_text();
+    format::check_length("event", json.len(), PDU_BYTES_MAX)?;
+    Pdu::from_stored(pdu.event_id.clone(), json)
+}
+
+fn object_of<'a>(value: Option<Value<'a>>) -> Object<'a> {
+    match value {
+        Some(Value::Object(object)) => object,
+        _ => Object::default(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+mod tests {
+    use ruma::{RoomVersionId, server_name, signatures::Verified};
+    use serde_json::json;
+
+    use super::*;
+    use crate::event::{Content, PduBuilder, sign::verify};
+
+    #[test]
+    fn a_second_signature_stands_beside_the_first() {
+        let rules = RoomVersionId::V11.rules().unwrap();
+        let first = SigningKey::generate(server_name!("a.example").to_owned());
+        let second = SigningKey::generate(server_name!("b.example").to_owned());
+        let content = json!({ "membership": "join", "join_authorised_via_users_server": "@v:b.example" });
+        let builder = PduBuilder {
+            kind: "m.room.member".into(),
+            state_key: Some("@u:a.example".into()),
+            content: Content::from_serialize(&content).unwrap(),
+            redacts: None,
+            sender: ruma::owned_user_id!("@u:a.example"),
+            room_id: Some(ruma::owned_room_id!("!r:b.example")),
+            origin_server_ts: ruma::MilliSecondsSinceUnixEpoch(ruma::uint!(1)),
+            prev_events: Vec::new(),
+            auth_events: Vec::new(),
+            depth: 2,
+        };
+        let alone = builder.build(&rules, &first).unwrap();
+        let mut keys = first.public_key_map();
+        keys.extend(second.public_key_map());
+        assert!(verify(&alone, &keys, &rules).is_err(), "the voucher's server has not signed");
+        let both = cosigned(&alone, &second, &rules).unwrap();
+        assert_eq!(both.event_id, alone.event_id);
+        assert_eq!(verify(&both, &keys, &rules).unwrap(), Verified::All);
+    }
+}
