@@ -11,6 +11,7 @@
 //! | [`remote`] | other servers: found, asked, believed |
 //! | [`users`], [`media`] | people and their devices; uploads |
 //! | [`rooms`] | everything that makes, accepts, stores and shows events |
+//! | [`federation`] | transactions of other servers in, and this server's out |
 //! | [`school`] | the roster, who may see and reach whom, and the rooms that follow from it |
 //! | [`sync`] | what changed for somebody since they last asked |
 //! | [`http`] | what every request passes |
@@ -26,6 +27,7 @@ pub mod secret;
 
 pub mod config;
 pub mod event;
+pub mod federation;
 
 pub mod store;
 

@@ -3,27 +3,29 @@
 use std::{collections::HashMap, sync::Arc};
 
 use ruma::{
-    UserId,
+    ServerName, UserId,
     events::{StateEventType, TimelineEventType, room::member::MembershipState},
 };
 
 use super::{
     RoomsError,
-    registry::RoomsParts,
+    registry::{RoomsParts, content_of},
     room::{Room, RoomView},
 };
 use crate::{
     event::{
         Pdu, PowerLevels,
-        content::{self, JoinRules, RelatesTo},
+        content::{self, JoinRules, RelatesTo, ServerAcl},
         redact,
     },
     notify::Concerned,
     store::{
-        Batch, Event, EventNo, Events, Position, RoomNo, Rows, StoreError, UserNo,
+        Batch, Event, EventNo, Events, Position, RoomNo, Rows, StoreError, UserNo, Verdict,
         schema::rooms::{
-            ANNOTATIONS, FORGOTTEN, MEMBERS, MemberRecord, Membership, RELATIONS, THREAD_ORDER, THREADS, USER_ROOMS,
+            ANNOTATIONS, FORGOTTEN, MEMBERS, MemberRecord, Membership, OUTSIDE, RELATIONS, ROOM_SERVERS, SERVER_ROOMS,
+            ServerRoomRecord, THREAD_ORDER, THREADS, USER_ROOMS,
         },
+        state_tree::StateChange,
     },
 };
 
@@ -41,7 +43,7 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    /// The rows of an event, and its mark on the view.
+    /// The rows of an event that is part of the timeline now.
     pub(super) async fn of(
         &mut self,
         parts: &RoomsParts,
@@ -50,21 +52,44 @@ impl Effects {
         event: &Arc<Event>,
         batch: &mut Batch,
     ) -> Result<Vec<OrderedRow>, RoomsError> {
-        let mut rows = Vec::new();
-        if let Some((kind, key)) = event.pdu.state_pair() {
-            refresh(view, room, &kind, key, &event.pdu);
-            if kind == StateEventType::RoomPowerLevels && key.is_empty() {
-                view.power_event = Some(event.clone());
-            }
-            if kind == StateEventType::RoomMember {
-                rows.extend(self.member(parts, room, view, event, key, batch).await?);
-            }
-        } else if event.pdu.kind == TimelineEventType::RoomRedaction {
-            redaction(parts, room, view, event, batch).await?;
-        } else {
-            rows.extend(self.relation(parts, room, event, batch).await?);
+        if event.pdu.state_key.is_some() {
+            return Ok(Vec::new());
         }
-        Ok(rows)
+        if event.pdu.kind == TimelineEventType::RoomRedaction {
+            redaction(parts, room, view, event, batch).await?;
+            return Ok(Vec::new());
+        }
+        self.relation(parts, room, event, batch).await
+    }
+
+    /// The rows of a change of the room's current state, and its mark on the view.
+    pub(super) async fn state(
+        &mut self,
+        parts: &RoomsParts,
+        room: &Room,
+        view: &mut RoomView,
+        change: &StateChange,
+        batch: &mut Batch,
+    ) -> Result<Option<OrderedRow>, RoomsError> {
+        let event = match change.new {
+            Some(number) => Some(parts.events.require(room.number, number).await?),
+            None => None,
+        };
+        let (kind, key) = match &event {
+            Some(event) => match event.pdu.state_pair() {
+                Some((kind, key)) => (kind, key.to_owned()),
+                None => return Ok(None),
+            },
+            None => parts.store.state_key_pair(change.key).await?,
+        };
+        refresh(view, room, &kind, &key, event.as_deref().map(|event| &*event.pdu));
+        if kind == StateEventType::RoomPowerLevels && key.is_empty() {
+            view.power_event.clone_from(&event);
+        }
+        if kind == StateEventType::RoomMember {
+            return Ok(self.member(parts, room, view, (change, event.as_deref()), &key, batch).await?);
+        }
+        Ok(None)
     }
 
     async fn member(
@@ -72,32 +97,38 @@ impl Effects {
         parts: &RoomsParts,
         room: &Room,
         view: &mut RoomView,
-        event: &Arc<Event>,
+        (change, event): (&StateChange, Option<&Event>),
         key: &str,
         batch: &mut Batch,
     ) -> Result<Option<OrderedRow>, StoreError> {
-        let (Ok(target), Some(membership)) =
-            (UserId::parse(key), content::membership(&event.pdu.content).and_then(|m| stored(&m)))
-        else {
-            return Ok(None);
+        let Ok(target) = UserId::parse(key) else { return Ok(None) };
+        // A resolution can take a member's entry away altogether: then they are not in the room.
+        let membership = match event {
+            Some(event) => content::membership(&event.pdu.content).and_then(|m| stored(&m)),
+            None => Some(Membership::Leave),
         };
+        let (Some(membership), Some(number)) = (membership, change.new.or(change.old)) else { return Ok(None) };
         let user = parts.store.mint_user(&target, batch).await?;
         let local = target.server_name() == parts.server_name;
         // The head knows of memberships that are not durable yet: the replaced event tells, not the table.
-        let old = match event.header.replaces_state {
+        let old = match change.old {
             Some(old) => {
-                content::membership(&parts.events.require(event.room, old).await?.pdu.content).and_then(|m| stored(&m))
+                content::membership(&parts.events.require(room.number, old).await?.pdu.content).and_then(|m| stored(&m))
             }
             None => None,
         };
         count(view, user, local, old, membership);
+        let mut rows = Vec::new();
+        if !local {
+            rows.extend(server_joined(parts, room, view, target.server_name(), old, membership, batch).await?);
+        }
         self.changed.push(user);
         // Who is invited and joins in one commit: what this batch has made of them is not in the tables yet.
         let joined_before = self.members.get(&user).copied();
         if joined_before.is_none() {
             room.settle_member(&parts.store, user).await?;
         }
-        let record = parts.store.get(&MEMBERS, &(event.room, user)).await?;
+        let record = parts.store.get(&MEMBERS, &(room.number, user)).await?;
         let been_here = joined_before == Some(true) || record.is_some_and(|r| r.was_joined);
         if local && membership == Membership::Join && !been_here && view.created.predecessor.is_some() {
             self.newcomers.push(user);
@@ -106,16 +137,31 @@ impl Effects {
         self.members.insert(user, was_joined);
         let since = record.filter(|r| r.membership == membership).map(|r| r.position);
         if matches!(membership, Membership::Join | Membership::Invite) {
-            batch.delete(&FORGOTTEN, &(user, event.room));
+            batch.delete(&FORGOTTEN, &(user, room.number));
+        }
+        if local {
+            // What they were to the room from outside is over.
+            batch.delete(&OUTSIDE, &(user, room.number));
         }
         room.member_in_flight(user);
-        let (room, number) = (event.room, event.number);
+        let room = room.number;
         Ok(Some(Box::new(move |order, made| {
             let position = since.unwrap_or(Position(u64::try_from(order).unwrap_or(0)));
             let record = MemberRecord { membership, event: number, position, was_joined, local };
             made.put(&MEMBERS, &(room, user), &record);
             made.put(&USER_ROOMS, &(user, room), &record);
+            for row in rows {
+                row(order, made);
+            }
         })))
+    }
+
+    /// An event that came before the one it relates to becomes its child.
+    pub(super) fn adopt(&mut self, room: &Room, parent: &Event, child: &Event, batch: &mut Batch) {
+        let relates = RelatesTo::read(&child.pdu.content);
+        let Some((rel_type, _)) = relates.as_ref().and_then(RelatesTo::relation) else { return };
+        self.related.push(parent.number);
+        batch.put(&RELATIONS, &(room.number, parent.number, rel_type.to_owned(), child.order), &child.number);
     }
 
     async fn relation(
@@ -132,7 +178,8 @@ impl Effects {
         let (number, parent_number, rel_type) = (event.number, parent.number, rel_type.to_owned());
         if let ("m.annotation", Some(key)) = (rel_type.as_str(), &relates.key) {
             let row = (room.number, parent_number, event.header.sender, annotation_key(&event.pdu.kind, key));
-            if parts.store.get(&ANNOTATIONS, &row).await?.is_some() {
+            let local = event.pdu.sender.server_name() == parts.server_name;
+            if local && parts.store.get(&ANNOTATIONS, &row).await?.is_some() {
                 return Err(RoomsError::DuplicateAnnotation);
             }
             batch.put(&ANNOTATIONS, &row, &number);
@@ -180,19 +227,72 @@ impl Effects {
     }
 }
 
-/// Reads the part of the view that a piece of state stands for.
-fn refresh(view: &mut RoomView, room: &Room, kind: &StateEventType, key: &str, pdu: &Pdu) {
+/// Keeps count of the members of other servers. A server's first member, and the last that goes, is written down.
+async fn server_joined(
+    parts: &RoomsParts,
+    room: &Room,
+    view: &mut RoomView,
+    server: &ServerName,
+    old: Option<Membership>,
+    new: Membership,
+    batch: &mut Batch,
+) -> Result<Option<OrderedRow>, StoreError> {
+    let (was, is) = (old == Some(Membership::Join), new == Membership::Join);
+    if was == is {
+        return Ok(None);
+    }
+    let server = parts.store.mint_server(server, batch).await?;
+    let mut servers = view.servers.to_vec();
+    let place = servers.binary_search_by_key(&server, |(number, _)| *number);
+    let joined = match (place, is) {
+        (Ok(at), _) => servers.get_mut(at).map_or(0, |(_, joined)| {
+            *joined = if is { *joined + 1 } else { joined.saturating_sub(1) };
+            *joined
+        }),
+        (Err(at), true) => {
+            servers.insert(at, (server, 1));
+            1
+        }
+        (Err(_), false) => 0,
+    };
+    servers.retain(|(_, joined)| *joined > 0);
+    view.servers = servers.into();
+    if joined == 0 {
+        batch.delete(&ROOM_SERVERS, &(room.number, server));
+    } else {
+        batch.put(&ROOM_SERVERS, &(room.number, server), &joined);
+    }
+    let room = room.number;
+    let first = is && joined == 1;
+    Ok((first || joined == 0).then(|| -> OrderedRow {
+        Box::new(move |order, made| {
+            let left = (!is).then(|| Position(u64::try_from(order).unwrap_or(0)));
+            made.put(&SERVER_ROOMS, &(server, room), &ServerRoomRecord { left });
+        })
+    }))
+}
+
+/// Reads the part of the view that a piece of state stands for; without an event it is what the room's rules assume.
+fn refresh(view: &mut RoomView, room: &Room, kind: &StateEventType, key: &str, pdu: Option<&Pdu>) {
     if !key.is_empty() {
         return;
     }
+    let empty = content_of(None);
+    let content = pdu.map_or(&*empty, |pdu| &*pdu.content);
     match kind {
         StateEventType::RoomPowerLevels => {
-            view.power = Arc::new(PowerLevels::read(&room.rules, &view.create.pdu, Some(pdu)));
+            view.power = Arc::new(PowerLevels::read(&room.rules, &view.create.pdu, pdu));
         }
-        StateEventType::RoomJoinRules => view.join_rules = Arc::new(JoinRules::read(&pdu.content)),
-        StateEventType::RoomHistoryVisibility => view.history_visibility = content::history_visibility(&pdu.content),
+        StateEventType::RoomJoinRules => view.join_rules = Arc::new(JoinRules::read(content)),
+        StateEventType::RoomServerAcl => view.acl = pdu.map(|pdu| Arc::new(ServerAcl::read(&pdu.content))),
+        StateEventType::RoomHistoryVisibility => view.history_visibility = content::history_visibility(content),
         _ => {}
     }
+}
+
+/// Whether somebody may redact what another has sent (spec v1.19, room version 3, "Handling redactions").
+pub(super) fn may_redact(view: &RoomView, redacter: &UserId, sender: &UserId) -> bool {
+    view.power.user_level(redacter).reaches(view.power.redact()) || redacter.server_name() == sender.server_name()
 }
 
 /// Empties the target of a redaction, and everything that was derived from it.
@@ -205,10 +305,14 @@ async fn redaction(
 ) -> Result<(), RoomsError> {
     let Some(id) = event.pdu.redaction_target(&room.rules.redaction) else { return Ok(()) };
     let Some(target) = parts.events.in_room(room.number, &id).await? else { return Ok(()) };
-    let level = view.power.user_level(&event.pdu.sender);
-    let allowed =
-        level.reaches(view.power.redact()) || event.pdu.sender.server_name() == target.pdu.sender.server_name();
-    if !allowed || target.header.redacted_by.is_some() || target.pdu.kind == TimelineEventType::RoomCreate {
+    // Of an outlier nobody has seen anything: it is emptied when it takes its place.
+    if target.header.verdict == Verdict::Outlier {
+        return Ok(());
+    }
+    if !may_redact(view, &event.pdu.sender, &target.pdu.sender)
+        || target.header.redacted_by.is_some()
+        || target.pdu.kind == TimelineEventType::RoomCreate
+    {
         return Ok(());
     }
     if let Some(relates) = RelatesTo::read(&target.pdu.content)
@@ -228,7 +332,7 @@ async fn redaction(
     if let Some((kind, key)) = target.pdu.state_pair() {
         let pair = parts.store.mint_state_key(&kind, key, batch).await?;
         if parts.tree.get(view.state, pair).await? == Some(target.number) {
-            refresh(view, room, &kind, key, &redacted);
+            refresh(view, room, &kind, key, Some(&redacted));
         }
     }
     parts.events.redact(&target, redacted, event.number, batch)?;

@@ -11,10 +11,11 @@ use ruma::{
 
 use super::{
     NewEvent, Rooms, RoomsError, Writer,
+    append::{header, timeline_row},
     effects::Effects,
     registry::content_of,
-    room::{Room, RoomView},
-    writer::{Placed, header, timeline_row},
+    room::{Extremity, Room, RoomView},
+    writer::{Gaps, Placed},
     writes::NewRoomId,
 };
 use crate::{
@@ -61,8 +62,7 @@ impl Rooms {
         let create = Arc::new(Event::new(event_number, number, header, pdu)?);
         let placed = Placed::default();
         self.parts.events.add(&create, &mut batch, timeline_row(&create, &placed));
-        let record =
-            RoomRecord { version: version.to_string(), created_ms: self.parts.clock.now_ms(), extremities: None };
+        let record = RoomRecord { version: version.to_string(), created_ms: self.parts.clock.now_ms() };
         batch.put(&ROOMS, &number, &record);
 
         let view = first_view(&create, &rules, state);
@@ -78,7 +78,9 @@ impl Rooms {
             batch,
             added: vec![create],
             placed,
+            gaps: Gaps::default(),
             effects: Effects::default(),
+            outgoing: false,
             new: true,
             house: false,
         })
@@ -117,13 +119,16 @@ fn first_view(create: &Arc<Event>, rules: &RoomVersionRules, state: StateRoot) -
     let created = Create::read(&create.pdu.content, &create.pdu.sender, rules);
     RoomView {
         state,
-        extremities: vec![(create.pdu.event_id.clone(), create.pdu.depth)],
+        extremities: vec![Extremity::of(create)],
+        forked: false,
         power: Arc::new(PowerLevels::read(rules, &create.pdu, None)),
         join_rules: Arc::new(JoinRules::read(&content_of(None))),
         history_visibility: HistoryVisibility::Shared,
         joined: Arc::from([]),
         joined_count: 0,
         invited_count: 0,
+        servers: Arc::from([]),
+        acl: None,
         created: Arc::new(created),
         create: create.clone(),
         power_event: None,

@@ -6,6 +6,9 @@
 //! | `registry` | `Rooms`: finds and loads rooms; what the layers above hold |
 //! | `founding` | a room's first event, and the room it makes |
 //! | `writer` | **the one writer of events**: build, authorise, sign, append |
+//! | `append` | how an event becomes part of its room: its rows, the room's ends and state |
+//! | `receive` | events from other servers: the seven checks, what is missing, rooms that are joined |
+//! | `resolve` | the state that several states come to |
 //! | `effects` | what an event changes besides the timeline: memberships, relations, redactions |
 //! | `event_filter` | which events a client wants, for `/sync` and everything that pages |
 //! | `visibility` | who may see which event; `Reader`: a user who reads a room |
@@ -27,7 +30,9 @@
 //! | `unread` | counts of unread events, by push rules |
 //! | `policy` | the trait asked before this server accepts an event (the school's rules) |
 
+mod acl;
 mod aliases;
+mod append;
 mod contact;
 mod create;
 mod directory;
@@ -41,8 +46,10 @@ pub mod policy;
 mod presence;
 mod profile;
 mod receipts;
+pub mod receive;
 mod registry;
 pub mod relations;
+pub mod resolve;
 mod room;
 pub mod search;
 mod send;
@@ -67,7 +74,7 @@ pub use presence::{Presence, Present, Status};
 pub use profile::{MemberProfile, ProfileFuture, Profiles, SharedProfiles};
 pub use receipts::{Marker, NewReceipt, Receipts, ReceiptsError};
 pub use registry::{Rooms, RoomsParts, UserRoom};
-pub use room::{Room, RoomView};
+pub use room::{Extremity, Room, RoomView};
 pub use send::Actor;
 pub use threads::{Include, Thread, ThreadsPage};
 pub use typing::Typing;

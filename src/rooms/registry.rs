@@ -9,11 +9,15 @@ use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
 use ruma::{OwnedServerName, RoomId, RoomVersionId, UserId, events::StateEventType};
 
+use tokio::sync::Notify;
+
 use super::{
     RoomsError,
     policy::SharedPolicy,
     profile::SharedProfiles,
-    room::{Room, RoomView, TAIL_MAX},
+    reading::Reading,
+    resolve::Resolver,
+    room::{Extremity, GAPS_MAX, Room, RoomView, TAIL_MAX},
     threads::Counted,
     writes::Writes,
 };
@@ -21,14 +25,15 @@ use crate::{
     clock::Clock,
     event::{
         PowerLevels, SigningKey,
-        content::{self, Create, JoinRules},
+        content::{self, Create, JoinRules, ServerAcl},
         room_version,
     },
     ids::Ids,
     notify::Notifier,
+    remote::Remote,
     store::{
         Event, EventNo, Events, Order, RoomNo, Store, StoreError, UserNo,
-        schema::rooms::{MEMBERS, MemberRecord, Membership, ROOMS, TIMELINE, USER_ROOMS},
+        schema::rooms::{GAPS, HEADS, MEMBERS, MemberRecord, Membership, ROOM_SERVERS, ROOMS, TIMELINE, USER_ROOMS},
         state_tree::{StateRoot, StateTree},
     },
     users::PushRules,
@@ -72,6 +77,17 @@ pub struct RoomsParts {
     pub profiles: SharedProfiles,
     /// Rules about rooms, which follow their users into a room that replaces another.
     pub push_rules: PushRules,
+    /// Other servers.
+    pub remote: Remote,
+    /// Told whenever an event that other servers are to have is visible.
+    pub outgoing: Arc<Notify>,
+}
+
+/// Where a room stands.
+struct Head {
+    state: StateRoot,
+    extremities: Vec<Extremity>,
+    forked: bool,
 }
 
 /// All rooms. Cheap to clone.
@@ -82,8 +98,12 @@ pub struct Rooms {
     known: Arc<Mutex<HashMap<RoomNo, Weak<Room>>>>,
     loaders: Arc<[tokio::sync::Mutex<()>]>,
     lists: Arc<UserRooms>,
+    /// What several states come to.
+    pub(super) resolver: Resolver,
     /// What writers share besides the rooms.
     pub(super) writes: Arc<Writes>,
+    /// What readers of what other servers have share.
+    pub(super) reading: Arc<Reading>,
     /// Threads as far as their replies were counted.
     pub(super) thread_counts: Arc<Cache<(RoomNo, EventNo), Arc<Counted>>>,
 }
@@ -118,8 +138,10 @@ struct UserRooms {
 impl Rooms {
     /// Rooms over these parts.
     pub fn new(parts: RoomsParts) -> Self {
+        let resolver = Resolver::new(parts.store.clone(), parts.events.clone(), parts.tree.clone());
         Self {
             parts: Arc::new(parts),
+            resolver,
             kept: Arc::new(Cache::new(ROOMS_KEPT)),
             known: Arc::default(),
             loaders: (0..LOADERS).map(|_| tokio::sync::Mutex::default()).collect(),
@@ -128,6 +150,7 @@ impl Rooms {
                 changes: Mutex::new(vec![0; CHANGE_COUNTERS].into()),
             }),
             writes: Arc::default(),
+            reading: Arc::default(),
             thread_counts: Arc::new(Cache::new(THREADS_KEPT)),
         }
     }
@@ -211,21 +234,26 @@ impl Rooms {
         let tail = store.prefix(&TIMELINE, &number, Order::Descending, TAIL_MAX).await?;
         let newest: Vec<_> = tail.iter().map(|((_, order), event)| (*order, *event)).collect();
         let (_, last) = newest.first().ok_or(corrupt("a room without events"))?;
-        let last = events.require(number, *last).await?;
-        let extremities = match record.extremities {
-            None => vec![(last.pdu.event_id.clone(), last.pdu.depth)],
-            Some(numbers) => {
-                let mut found = Vec::new();
-                for event in numbers {
-                    let event = events.require(number, event).await?;
-                    found.push((event.pdu.event_id.clone(), event.pdu.depth));
+        let head = match store.get(&HEADS, &number).await? {
+            Some(head) => {
+                let found = events.require_many(number, &head.extremities).await?;
+                Head {
+                    state: head.state,
+                    extremities: found.iter().map(|event| Extremity::of(event)).collect(),
+                    forked: true,
                 }
-                found
+            }
+            None => {
+                let last = events.require(number, *last).await?;
+                Head { state: last.header.state_after, extremities: vec![Extremity::of(&last)], forked: false }
             }
         };
-        let view = self.load_view(number, &rules, last.header.state_after, extremities).await?;
+        let view = self.load_view(number, &rules, head).await?;
         let room = Room::new(id, number, version, rules, Arc::new(view));
         room.load_tail(&newest, newest.len() < TAIL_MAX);
+        for ((_, order), gap) in store.prefix(&GAPS, &number, Order::Descending, GAPS_MAX).await? {
+            room.set_gap(order, Some(gap));
+        }
         Ok(Some(room))
     }
 
@@ -233,9 +261,9 @@ impl Rooms {
         &self,
         number: RoomNo,
         rules: &ruma::room_version_rules::RoomVersionRules,
-        state: StateRoot,
-        extremities: Vec<(ruma::OwnedEventId, u64)>,
+        head: Head,
     ) -> Result<RoomView, StoreError> {
+        let Head { state, extremities, forked } = head;
         let create = self
             .state_event(number, state, &StateEventType::RoomCreate, "")
             .await?
@@ -243,12 +271,16 @@ impl Rooms {
         let power = self.state_event(number, state, &StateEventType::RoomPowerLevels, "").await?;
         let join_rules = self.state_event(number, state, &StateEventType::RoomJoinRules, "").await?;
         let visibility = self.state_event(number, state, &StateEventType::RoomHistoryVisibility, "").await?;
+        let acl = self.state_event(number, state, &StateEventType::RoomServerAcl, "").await?;
         let members = self.parts.store.prefix(&MEMBERS, &number, Order::Ascending, LIST_MAX).await?;
+        let servers = self.parts.store.prefix(&ROOM_SERVERS, &number, Order::Ascending, LIST_MAX).await?;
         let count = |wanted| members.iter().filter(|(_, m)| m.membership == wanted).count() as u64;
         let empty = content_of(None);
         Ok(RoomView {
             state,
             extremities,
+            forked,
+            servers: servers.into_iter().map(|((_, server), joined)| (server, joined)).collect(),
             created: Arc::new(Create::read(&create.pdu.content, &create.pdu.sender, rules)),
             power: Arc::new(PowerLevels::read(rules, &create.pdu, power.as_deref().map(|e| &*e.pdu))),
             join_rules: Arc::new(JoinRules::read(join_rules.as_deref().map_or(&*empty, |e| &*e.pdu.content))),
@@ -261,6 +293,7 @@ impl Rooms {
             joined_count: count(Membership::Join),
             invited_count: count(Membership::Invite),
             power_event: power,
+            acl: acl.map(|event| Arc::new(ServerAcl::read(&event.pdu.content))),
             create,
         })
     }

@@ -4,7 +4,7 @@
 //! which the committer replaces once everything in it is durable. Neither waits for the other.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -14,17 +14,19 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use ruma::{
-    OwnedEventId, OwnedRoomId, RoomVersionId, events::room::history_visibility::HistoryVisibility,
+    EventId, OwnedEventId, OwnedRoomId, RoomVersionId, ServerName, events::room::history_visibility::HistoryVisibility,
     room_version_rules::RoomVersionRules,
 };
 
+use super::acl::AclMemo;
 use crate::{
     event::{
         PowerLevels,
-        content::{Create, JoinRules},
+        content::{Create, JoinRules, ServerAcl},
     },
     store::{
-        Batch, Event, EventNo, Position, RoomNo, Store, StoreError, UserNo, schema::rooms::THREAD_ORDER,
+        Batch, Event, EventNo, Position, RoomNo, ServerNo, Store, StoreError, UserNo,
+        schema::rooms::{GapRecord, THREAD_ORDER},
         state_tree::StateRoot,
     },
 };
@@ -34,6 +36,12 @@ pub(super) type ThreadPlace = Arc<Mutex<Option<i64>>>;
 
 /// Places kept before the forgotten ones are swept out.
 const THREAD_PLACES_SWEEP: usize = 64;
+
+/// Forward extremities that are remembered; of more, the shallowest are left behind.
+pub(super) const EXTREMITIES_MAX: usize = 50;
+
+/// Gaps of a room that are kept in memory; the oldest beyond are found again when the room is loaded anew.
+pub(super) const GAPS_MAX: usize = 1_000;
 
 /// Events kept as the newest ones of a room.
 pub(super) const TAIL_MAX: usize = 40;
@@ -53,6 +61,9 @@ pub struct Room {
     last: AtomicU64,
     receipts: AtomicU64,
     tail: Mutex<Tail>,
+    pub(super) acl: AclMemo,
+    /// Where history is missing: the order of the event behind each gap.
+    gaps: Mutex<BTreeMap<i64, GapRecord>>,
     /// Users whose newest membership may not be in the tables yet.
     members_in_flight: Mutex<HashSet<UserNo>>,
     /// Threads with replies that may not be in the tables yet, as long as a batch with one holds the place.
@@ -72,8 +83,11 @@ struct Tail {
 pub struct RoomView {
     /// The current state.
     pub state: StateRoot,
-    /// The forward extremities with their depths.
-    pub extremities: Vec<(OwnedEventId, u64)>,
+    /// The forward extremities: events that no other names as its predecessor. Never empty, at most
+    /// [`EXTREMITIES_MAX`].
+    pub extremities: Vec<Extremity>,
+    /// Whether the room stands elsewhere than at its newest event: then a row of `HEADS` says where.
+    pub forked: bool,
     /// The create event.
     pub create: Arc<Event>,
     /// Its content, read.
@@ -92,6 +106,47 @@ pub struct RoomView {
     pub joined_count: u64,
     /// Everyone who is invited.
     pub invited_count: u64,
+    /// Other servers with joined members and how many, by number.
+    pub servers: Arc<[(ServerNo, u64)]>,
+    /// Which servers may take part, if the room says so.
+    pub acl: Option<Arc<ServerAcl>>,
+}
+
+/// An event without successors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extremity {
+    /// Its id.
+    pub id: OwnedEventId,
+    /// Its number.
+    pub number: EventNo,
+    /// Its depth.
+    pub depth: u64,
+    /// The room's state after it.
+    pub state: StateRoot,
+}
+
+impl Extremity {
+    /// An event that nothing follows yet.
+    pub fn of(event: &Event) -> Self {
+        Self {
+            id: event.pdu.event_id.clone(),
+            number: event.number,
+            depth: event.pdu.depth,
+            state: event.header.state_after,
+        }
+    }
+}
+
+impl RoomView {
+    /// Whether the room lets a server take part (spec v1.19, "Server Access Control Lists").
+    pub fn admits(&self, server: &ServerName) -> bool {
+        self.acl.as_ref().is_none_or(|acl| acl.allows(server))
+    }
+
+    /// Whether another server has a joined member.
+    pub fn has_server(&self, server: ServerNo) -> bool {
+        self.servers.binary_search_by_key(&server, |(number, _)| *number).is_ok()
+    }
 }
 
 impl Room {
@@ -112,6 +167,8 @@ impl Room {
             last: AtomicU64::new(0),
             receipts: AtomicU64::new(0),
             tail: Mutex::default(),
+            acl: AclMemo::default(),
+            gaps: Mutex::default(),
             members_in_flight: Mutex::default(),
             threads_in_flight: Mutex::default(),
         }
@@ -151,6 +208,44 @@ impl Room {
         // Fewer than asked for are enough only when the tail is the whole room.
         (end - begin == limit || tail.complete_after == i64::MIN)
             .then(|| tail.events.range(begin..end).copied().collect())
+    }
+
+    /// The newest gap with `low < order ≤ high`: history is missing before the event at that order.
+    pub fn gap_in(&self, low: i64, high: i64) -> Option<(i64, GapRecord)> {
+        let (low, high) = (low.checked_add(1)?, high.checked_add(1).unwrap_or(i64::MAX));
+        let gaps = self.gaps.lock();
+        (low < high).then(|| gaps.range(low..high).next_back().map(|(order, gap)| (*order, gap.clone())))?
+    }
+
+    /// The gap before the event at an order, if there is one.
+    pub fn gap_at(&self, order: i64) -> Option<GapRecord> {
+        self.gaps.lock().get(&order).cloned()
+    }
+
+    /// The gap that a walk back from a place meets first. What was fetched for it stands above its `next`.
+    pub fn gap_before(&self, place: i64) -> Option<(i64, GapRecord)> {
+        let gaps = self.gaps.lock();
+        let narrowed = gaps.range(place.saturating_add(1)..).next().filter(|(_, gap)| gap.next <= place);
+        narrowed.or_else(|| gaps.range(..=place).next_back()).map(|(order, gap)| (*order, gap.clone()))
+    }
+
+    /// The gap whose missing history begins with an event.
+    pub fn gap_for(&self, id: &EventId) -> Option<(i64, GapRecord)> {
+        let gaps = self.gaps.lock();
+        gaps.iter().find(|(_, gap)| gap.missing.iter().any(|missing| missing == id)).map(|(at, gap)| (*at, gap.clone()))
+    }
+
+    /// A gap is there, has become smaller, or is closed with `None`. Called by the committer, and when the room is
+    /// loaded.
+    pub(super) fn set_gap(&self, order: i64, gap: Option<GapRecord>) {
+        let mut gaps = self.gaps.lock();
+        match gap {
+            Some(gap) => drop(gaps.insert(order, gap)),
+            None => drop(gaps.remove(&order)),
+        }
+        if gaps.len() > GAPS_MAX {
+            gaps.pop_first();
+        }
     }
 
     pub(super) fn load_tail(&self, newest_first: &[(i64, EventNo)], whole: bool) {
@@ -207,6 +302,11 @@ impl Room {
         }
         let mut tail = self.tail.lock();
         for entry in added {
+            if self.gaps.lock().contains_key(&entry.0) {
+                // What is missing before it will not come here.
+                tail.events.clear();
+                tail.complete_after = entry.0 - 1;
+            }
             tail.events.push_back(*entry);
             if tail.events.len() > TAIL_MAX
                 && let Some((dropped, _)) = tail.events.pop_front()

@@ -235,9 +235,9 @@ fn create_content(
     // Rooms whose id is made from this event cannot be named by the tombstone before it is there; older ones say at
     // least what came last before the tombstone.
     if !rules.authorization.room_create_event_id_as_room_id
-        && let Some((last, _)) = view.extremities.first()
+        && let Some(last) = view.extremities.first()
     {
-        predecessor.insert("event_id".into(), last.as_str().into());
+        predecessor.insert("event_id".into(), last.id.as_str().into());
     }
     let mut content = Map::new();
     content.insert("predecessor".into(), Value::Object(predecessor));

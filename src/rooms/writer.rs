@@ -16,6 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     MemberProfile, Rooms, RoomsError,
+    append::{Arrival, mark_head},
     effects::Effects,
     policy::Proposal,
     room::{Room, RoomView},
@@ -26,10 +27,7 @@ use crate::{
         content::{self},
     },
     notify::Concerned,
-    store::{
-        Batch, Event, EventNo, Position, Rows, StoreError, UserNo, Verdict, events::Header, schema::rooms::TIMELINE,
-        state_tree::StateRoot,
-    },
+    store::{Batch, Event, EventNo, Position, StoreError, UserNo, schema::rooms::GapRecord},
 };
 
 /// How much later than everybody else the sender of a message is woken.
@@ -89,6 +87,13 @@ impl NewEvent {
 
 /// Where the committer has put the events.
 pub(super) type Placed = Arc<Mutex<Vec<(i64, EventNo)>>>;
+/// What becomes of gaps in the history, once their orders are known.
+pub(super) type Gaps = Arc<Mutex<Vec<(i64, Option<GapRecord>)>>>;
+
+/// Predecessors that an event may name (spec v1.19, Server-Server API "PDUs").
+const PREV_EVENTS_MAX: usize = 20;
+/// The largest depth that canonical JSON can hold.
+const DEPTH_MAX: u64 = (1 << 53) - 1;
 
 /// The right to write to one room.
 pub struct Writer {
@@ -99,7 +104,11 @@ pub struct Writer {
     pub(super) batch: Batch,
     pub(super) added: Vec<Arc<Event>>,
     pub(super) placed: Placed,
+    /// Gaps that this writer makes, narrows or closes.
+    pub(super) gaps: Gaps,
     pub(super) effects: Effects,
+    /// Other servers are to have some of the events.
+    pub(super) outgoing: bool,
     /// The room is being made by this writer.
     pub(super) new: bool,
     /// The school itself writes: its rules are for others.
@@ -119,7 +128,9 @@ impl Rooms {
             batch: Batch::new(),
             added: Vec::new(),
             placed: Placed::default(),
+            gaps: Gaps::default(),
             effects: Effects::default(),
+            outgoing: false,
             new: false,
             house: false,
         }
@@ -262,37 +273,19 @@ impl Writer {
         self.add(pdu, transaction).await
     }
 
-    /// Where the next event stands in the graph.
+    /// Where the next event stands in the graph: after all that nothing follows yet, as far as an event may name them.
     fn place(&self) -> (Vec<OwnedEventId>, u64) {
-        let (prev_events, depths): (Vec<_>, Vec<_>) = self.view.extremities.iter().cloned().unzip();
-        (prev_events, depths.into_iter().max().unwrap_or(0) + 1)
+        let mut extremities: Vec<_> = self.view.extremities.iter().collect();
+        extremities.sort_by_key(|extremity| std::cmp::Reverse(extremity.depth));
+        let depth = extremities.first().map_or(0, |deepest| deepest.depth);
+        let prev_events = extremities.iter().take(PREV_EVENTS_MAX).map(|extremity| extremity.id.clone()).collect();
+        (prev_events, (depth + 1).min(DEPTH_MAX))
     }
 
+    /// Adds an event of this server: it follows what the room stands at.
     async fn add(&mut self, pdu: Pdu, transaction: Option<(String, String)>) -> Result<Arc<Event>, RoomsError> {
-        let parts = self.rooms.parts.clone();
-        let number = parts.store.next_event();
-        let user = parts.store.mint_user(&pdu.sender, &mut self.batch).await?;
-        let before = self.view.state;
-        let (mut after, mut replaces) = (before, None);
-        if let Some((kind, key)) = pdu.state_pair() {
-            let pair = parts.store.mint_state_key(&kind, key, &mut self.batch).await?;
-            replaces = parts.tree.get(before, pair).await?;
-            after = parts.tree.apply(before, &[(pair, Some(number))], &mut self.batch).await?;
-        }
-        let header = header(&pdu, user, before, after, replaces, transaction);
-        let event = Arc::new(Event::new(number, self.room.number, header, pdu)?);
-        let rows = timeline_row(&event, &self.placed);
-        let more = self.effects.of(&parts, &self.room, &mut self.view, &event, &mut self.batch).await?;
-        parts.events.add(&event, &mut self.batch, move |order, made| {
-            rows(order, made);
-            for row in more {
-                row(order, made);
-            }
-        });
-        self.view.state = after;
-        self.view.extremities = vec![(event.pdu.event_id.clone(), event.pdu.depth)];
-        self.added.push(event.clone());
-        Ok(event)
+        let arrival = Arrival { transaction, ..Arrival::accepted(self.view.state) };
+        self.arrive(pdu, arrival).await
     }
 
     /// The state that the rules will ask for.
@@ -314,8 +307,9 @@ impl Writer {
 
     /// Makes everything durable and visible. The answer is the position of the last event.
     pub async fn commit(self) -> Result<Position, StoreError> {
-        let Self { rooms, room, mut head, view, mut batch, added, placed, effects, new, .. } = self;
+        let Self { rooms, room, mut head, mut view, mut batch, added, placed, gaps, effects, new, outgoing, .. } = self;
         rooms.bring_push_rules(&room, &view, effects.newcomers()).await?;
+        mark_head(&room, &mut view, &head, added.last().map(|event| event.number), &mut batch);
         let view = Arc::new(view);
         // Who sent it with a transaction has a local echo, and hears of it a moment later.
         let author = added.iter().find(|event| event.header.transaction.is_some()).map(|event| event.header.sender);
@@ -323,13 +317,20 @@ impl Writer {
         let (publishing, published, changed, known) =
             (room.clone(), view.clone(), effects.changed_users(), rooms.clone());
         batch.on_publish(move |_| {
+            for (order, gap) in std::mem::take(&mut *gaps.lock()) {
+                publishing.set_gap(order, gap);
+            }
             publishing.publish(published, &placed.lock(), &changed);
             known.forget_user_rooms(&changed);
             effects.publish(&known.parts.events, publishing.number);
         });
         let notifier = rooms.parts.notifier.clone();
         let runtime = tokio::runtime::Handle::current();
+        let sending = outgoing.then(|| rooms.parts.outgoing.clone());
         batch.on_visible(move || {
+            if let Some(sending) = sending {
+                sending.notify_one();
+            }
             for users in concerned {
                 notifier.wake(users);
             }
@@ -349,34 +350,6 @@ impl Writer {
         *head = view;
         drop(head);
         done.await
-    }
-}
-
-pub(super) fn header(
-    pdu: &Pdu,
-    sender: UserNo,
-    state_before: StateRoot,
-    state_after: StateRoot,
-    replaces_state: Option<EventNo>,
-    transaction: Option<(String, String)>,
-) -> Header {
-    Header {
-        event_id: pdu.event_id.to_string(),
-        sender,
-        state_before,
-        state_after,
-        verdict: Verdict::Accepted,
-        redacted_by: None,
-        replaces_state,
-        transaction,
-    }
-}
-
-pub(super) fn timeline_row(event: &Event, placed: &Placed) -> impl FnOnce(i64, &mut Rows) + Send + use<> {
-    let (room, event, placed) = (event.room, event.number, placed.clone());
-    move |order, rows| {
-        rows.put(&TIMELINE, &(room, order), &event);
-        placed.lock().push((order, event));
     }
 }
 

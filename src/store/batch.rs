@@ -32,7 +32,14 @@ impl Rows {
 }
 
 type Late = Box<dyn FnOnce(&mut Rows) + Send>;
-type Stamp = Box<dyn FnOnce(Position, &mut Rows) + Send>;
+type Make = Box<dyn FnOnce(Position, &mut Rows) + Send>;
+
+/// A row that contains its position, and how many positions stay free before it.
+pub(super) struct Stamp {
+    pub(super) skip: u64,
+    pub(super) make: Make,
+}
+
 type Publish = Box<dyn FnOnce(Position) + Send>;
 type Visible = Box<dyn FnOnce() + Send>;
 
@@ -83,7 +90,12 @@ impl Batch {
     /// Takes the next stream position and makes rows that contain it. Each call takes one position, in the order of
     /// the calls. `make` runs on the committer's thread: no I/O, no locks that are held elsewhere for long.
     pub fn at_position(&mut self, make: impl FnOnce(Position, &mut Rows) + Send + 'static) {
-        self.stamps.get_mut().push(Box::new(make));
+        self.at_position_after(0, make);
+    }
+
+    /// The same, leaving `skip` positions free before it: room for what belongs there and comes later.
+    pub fn at_position_after(&mut self, skip: u64, make: impl FnOnce(Position, &mut Rows) + Send + 'static) {
+        self.stamps.get_mut().push(Stamp { skip, make: Box::new(make) });
     }
 
     /// Makes rows when the batch takes its place in the order of commits, for decisions that depend on what other

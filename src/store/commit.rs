@@ -187,9 +187,9 @@ impl Worker {
             for make in batch.late {
                 make(&mut rows);
             }
-            for make in batch.stamps {
-                position += 1;
-                make(Position(position), &mut rows);
+            for stamp in batch.stamps {
+                position += 1 + stamp.skip;
+                (stamp.make)(Position(position), &mut rows);
             }
             published.push((batch.publish, batch.visible, done, Position(position)));
         }

@@ -2,10 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId, events::StateEventType};
+use ruma::{OwnedRoomId, OwnedServerName, OwnedUserId, RoomId, ServerName, UserId, events::StateEventType};
 
 use super::{
-    Batch, EventNo, Health, Position, RoomNo, StateKeyNo, StoreError, UserNo,
+    Batch, EventNo, Health, Position, RoomNo, ServerNo, StateKeyNo, StoreError, UserNo,
     codec::{Key, Table, Value},
     commit::{Committer, Place},
     engine::{Engine, EngineOptions, Scan},
@@ -15,6 +15,8 @@ use super::{
 
 /// Names of each kind kept in memory.
 const NAMES_CACHED: usize = 50_000;
+/// Names of servers kept in memory.
+const SERVERS_CACHED: usize = 5_000;
 
 /// How the store is opened.
 pub type StoreOptions = EngineOptions;
@@ -40,6 +42,7 @@ struct Inner {
     counters: Arc<Counters>,
     users: Interner,
     rooms: Interner,
+    servers: Interner,
     state_keys: Interner,
     engine: Engine,
 }
@@ -58,6 +61,7 @@ impl Store {
             counters,
             users: Interner::new(&schema::USER_NUMBERS, &schema::USER_NAMES, NAMES_CACHED),
             rooms: Interner::new(&schema::ROOM_NUMBERS, &schema::ROOM_NAMES, NAMES_CACHED),
+            servers: Interner::new(&schema::SERVER_NUMBERS, &schema::SERVER_NAMES, SERVERS_CACHED),
             state_keys: Interner::new(&schema::STATE_KEY_NUMBERS, &schema::STATE_KEY_NAMES, NAMES_CACHED),
             engine,
         };
@@ -67,6 +71,11 @@ impl Store {
     /// One row.
     pub async fn get<K: Key, V: Value>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, StoreError> {
         self.inner.engine.get(table.family, &table.key(key)).await?.map(|bytes| decode(table, &bytes)).transpose()
+    }
+
+    /// One row, waiting for the disk on this thread: for work that has a thread of its own.
+    pub fn get_blocking<K: Key, V: Value>(&self, table: &Table<K, V>, key: &K) -> Result<Option<V>, StoreError> {
+        self.inner.engine.get_blocking(table.family, &table.key(key))?.map(|bytes| decode(table, &bytes)).transpose()
     }
 
     /// Many rows of one table, in the order of the keys.
@@ -237,10 +246,29 @@ impl Store {
             .ok_or(StoreError::Corrupt { table: "room_names", what: "no such room" })
     }
 
-    /// The number of a pair of event type and state key, if any room ever used it.
+    /// The number of another server this one has met.
+    pub async fn server(&self, name: &ServerName) -> Result<Option<ServerNo>, StoreError> {
+        Ok(self.inner.servers.number(&self.inner.engine, name.as_str()).await?.map(ServerNo))
+    }
+
+    /// The number of another server, minted with `batch` when new.
+    pub async fn mint_server(&self, name: &ServerName, batch: &mut Batch) -> Result<ServerNo, StoreError> {
+        let inner = &self.inner;
+        inner.servers.mint(&inner.engine, &inner.counters, name.as_str(), batch).await.map(ServerNo)
+    }
+
+    /// The name of another server.
+    pub async fn server_name(&self, server: ServerNo) -> Result<OwnedServerName, StoreError> {
+        let name = self.inner.servers.name(&self.inner.engine, server.0).await?;
+        name.and_then(|name| ServerName::parse(&*name).ok())
+            .ok_or(StoreError::Corrupt { table: "server_names", what: "no such server" })
+    }
+
+    /// The number of a pair of event type and state key, if any room ever used it. States that are not durable yet can be
+    /// read, so their keys can as well.
     pub async fn state_key(&self, kind: &StateEventType, key: &str) -> Result<Option<StateKeyNo>, StoreError> {
         let name = state_key_name(kind, key);
-        Ok(self.inner.state_keys.number(&self.inner.engine, &name).await?.map(StateKeyNo))
+        Ok(self.inner.state_keys.number_or_pending(&self.inner.engine, &name).await?.map(StateKeyNo))
     }
 
     /// The number of a pair of event type and state key, minted with `batch` when new.

@@ -53,6 +53,9 @@ pub enum Verdict {
     SoftFailed(String),
     /// Not allowed: kept so that it is recognised, with the reason.
     Rejected(String),
+    /// Allowed by its auth events; where it stands in the room, and the state there, is not known. It came as part of
+    /// another event's state or auth chain.
+    Outlier,
 }
 
 /// An event's row: version, order (8 bytes, so that the committer can set it), header, JSON.
@@ -113,7 +116,8 @@ impl Event {
     pub const UNPLACED: i64 = i64::MAX;
 
     /// An event just built, before its commit.
-    pub fn new(number: EventNo, room: RoomNo, header: Header, pdu: Pdu) -> Result<Self, StoreError> {
+    pub fn new(number: EventNo, room: RoomNo, header: Header, mut pdu: Pdu) -> Result<Self, StoreError> {
+        pdu.rejected = matches!(header.verdict, Verdict::Rejected(_));
         let client = ClientEvent::from_pdu(&pdu).map_err(|_| corrupt("the event's JSON"))?;
         Ok(Self { number, room, order: Self::UNPLACED, header, pdu: Arc::new(pdu), client, children: AtomicU8::new(1) })
     }
@@ -161,7 +165,12 @@ impl Weighter<(RoomNo, EventNo), Arc<Event>> for Weight {
     }
 }
 
-type Pending = Mutex<HashMap<(RoomNo, EventNo), Arc<Event>>>;
+/// Events that are built and not yet durable.
+#[derive(Default)]
+struct Pending {
+    events: HashMap<(RoomNo, EventNo), Arc<Event>>,
+    ids: HashMap<OwnedEventId, (RoomNo, EventNo)>,
+}
 
 /// Reads and writes events. Cheap to clone.
 #[derive(Clone)]
@@ -169,7 +178,7 @@ pub struct Events {
     store: Store,
     cache: Arc<Cache<(RoomNo, EventNo), Arc<Event>, Weight>>,
     /// Built, not yet durable: found by number like any other, because a room's next event stands on them.
-    pending: Arc<Pending>,
+    pending: Arc<Mutex<Pending>>,
 }
 
 impl Events {
@@ -217,9 +226,18 @@ impl Events {
 
     /// An event by id, of whatever room; callers must bind it to the room they were asked about.
     pub async fn by_id(&self, id: &EventId) -> Result<Option<Arc<Event>>, StoreError> {
-        match self.store.get(&EVENT_IDS, &id.as_str().to_owned()).await? {
+        match self.number_of(id).await? {
             Some((room, number)) => self.get(room, number).await,
             None => Ok(None),
+        }
+    }
+
+    /// The room and number of an event by id.
+    pub async fn number_of(&self, id: &EventId) -> Result<Option<(RoomNo, EventNo)>, StoreError> {
+        let pending = self.pending.lock().ids.get(id).copied();
+        match pending {
+            Some(found) => Ok(Some(found)),
+            None => self.store.get(&EVENT_IDS, &id.as_str().to_owned()).await,
         }
     }
 
@@ -230,13 +248,22 @@ impl Events {
 
     /// Adds a new event's rows to a batch. `rows` runs with the event's order, to make the rows that contain it.
     pub fn add(&self, event: &Arc<Event>, batch: &mut Batch, rows: impl FnOnce(i64, &mut Rows) + Send + 'static) {
+        self.add_after(0, event, batch, rows);
+    }
+
+    /// The same, leaving `skip` orders free before it: room for history that is fetched later.
+    pub fn add_after(
+        &self,
+        skip: u64,
+        event: &Arc<Event>,
+        batch: &mut Batch,
+        rows: impl FnOnce(i64, &mut Rows) + Send + 'static,
+    ) {
         let key = (event.room, event.number);
-        batch.put(&EVENT_IDS, &event.header.event_id, &key);
-        self.pending.lock().insert(key, event.clone());
-        let guard = PendingGuard { pending: self.pending.clone(), key };
+        let guard = self.make_findable(event, batch);
         let mut value = encode(0, &event.header, &event.pdu.json);
         let (adding, cache) = (event.clone(), self.cache.clone());
-        batch.at_position(move |at, made| {
+        batch.at_position_after(skip, move |at, made| {
             let order = i64::try_from(at.0).unwrap_or(i64::MAX);
             if let Some(slot) = value.get_mut(1..9) {
                 slot.copy_from_slice(&order.to_be_bytes());
@@ -246,6 +273,32 @@ impl Events {
             cache.insert(key, Arc::new(adding.placed(order)));
         });
         batch.on_publish(move |_| drop(guard));
+    }
+
+    /// Adds the rows of an event whose order is known: [`Event::UNPLACED`] for one without a place in the timeline, and
+    /// a free order below its neighbour for history that was fetched later.
+    pub fn add_at(&self, order: i64, event: &Event, batch: &mut Batch) {
+        let placed = Arc::new(event.placed(order));
+        let key = (placed.room, placed.number);
+        let guard = self.make_findable(&placed, batch);
+        batch.put_encoded(&EVENTS, &key, encode(order, &placed.header, &placed.pdu.json));
+        let cache = self.cache.clone();
+        batch.on_publish(move |_| {
+            cache.insert(key, placed);
+            drop(guard);
+        });
+    }
+
+    /// An event's id leads to it from now on, though it is not durable yet.
+    fn make_findable(&self, event: &Arc<Event>, batch: &mut Batch) -> PendingGuard {
+        let key = (event.room, event.number);
+        batch.put(&EVENT_IDS, &event.header.event_id, &key);
+        // It may have been an outlier until now.
+        self.cache.remove(&key);
+        let mut pending = self.pending.lock();
+        pending.events.insert(key, event.clone());
+        pending.ids.insert(event.pdu.event_id.clone(), key);
+        PendingGuard { pending: self.pending.clone(), key, id: event.pdu.event_id.clone() }
     }
 
     /// Replaces an event by its redacted form.
@@ -269,26 +322,28 @@ impl Events {
     }
 
     fn in_memory(&self, key: (RoomNo, EventNo)) -> Option<Arc<Event>> {
-        self.cache.get(&key).or_else(|| self.pending.lock().get(&key).cloned())
+        self.cache.get(&key).or_else(|| self.pending.lock().events.get(&key).cloned())
     }
 }
 
 /// Takes an event out of the pending ones once it is durable, or once its batch is dropped.
 struct PendingGuard {
-    pending: Arc<Pending>,
+    pending: Arc<Mutex<Pending>>,
     key: (RoomNo, EventNo),
+    id: OwnedEventId,
 }
 
 impl Drop for PendingGuard {
     fn drop(&mut self) {
-        self.pending.lock().remove(&self.key);
+        let mut pending = self.pending.lock();
+        pending.events.remove(&self.key);
+        pending.ids.remove(&self.id);
     }
 }
 
 fn load((room, number): (RoomNo, EventNo), stored: StoredEvent) -> Result<Event, StoreError> {
     let id = OwnedEventId::try_from(stored.header.event_id.as_str()).map_err(|_| corrupt("the event id"))?;
-    let mut pdu = Pdu::from_stored(id, stored.json).map_err(|_| corrupt("the event's JSON"))?;
-    pdu.rejected = matches!(stored.header.verdict, Verdict::Rejected(_));
+    let pdu = Pdu::from_stored(id, stored.json).map_err(|_| corrupt("the event's JSON"))?;
     let mut event = Event::new(number, room, stored.header, pdu)?;
     event.order = stored.order;
     event.children = AtomicU8::new(0);

@@ -125,6 +125,11 @@ impl DataFolder {
         self.path.join("media")
     }
 
+    /// The folder of certificates from an authority.
+    pub fn acme(&self) -> PathBuf {
+        self.path.join("acme")
+    }
+
     /// The socket through which the command line reaches a running server.
     pub fn admin_socket(&self) -> PathBuf {
         self.path.join("admin.sock")

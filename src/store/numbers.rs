@@ -30,7 +30,7 @@ number! {
     EventNo,
     /// A pair of event type and state key.
     StateKeyNo,
-    /// A server name.
+    /// The name of another server.
     ServerNo,
     /// A place in the one ordered stream of everything that happens on this server. `/sync` tokens are
     /// positions; a position becomes visible only when all before it are.
@@ -40,4 +40,10 @@ number! {
 impl Position {
     /// Before everything.
     pub const ZERO: Self = Self(0);
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self::ZERO
+    }
 }

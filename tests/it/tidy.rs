@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 12] = [
     &["remote"],
     &["users", "media"],
     &["rooms"],
-    &["school", "deliver", "sync"],
+    &["school", "federation", "sync"],
     &["http"],
     &["api", "inbox"],
     &["routes"],
@@ -25,7 +25,7 @@ const LAYERS: [&[&str]; 12] = [
 const HOMES: [(&str, &[&str]); 6] = [
     ("rocksdb::", &["store"]),
     ("axum::", &["http", "api", "inbox", "routes", "app"]),
-    ("reqwest::", &["remote", "deliver"]),
+    ("reqwest::", &["remote"]),
     ("Utc::now", &["clock"]),
     ("SystemTime::now", &["clock"]),
     ("tracing_subscriber::", &["cli"]),

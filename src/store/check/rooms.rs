@@ -10,7 +10,7 @@ use crate::{
         schema::{
             ROOM_NAMES, STATE_KEY_NAMES, STATE_KEY_NUMBERS, USER_NAMES, USER_NUMBERS,
             rooms::{
-                ALIASES, EVENTS, FORGOTTEN, INVITE_STATE, MEMBERS, Membership, PUBLISHED, RECEIPT_LOG, RECEIPTS,
+                ALIASES, EVENTS, FORGOTTEN, HEADS, MEMBERS, Membership, OUTSIDE, PUBLISHED, RECEIPT_LOG, RECEIPTS,
                 ROOM_ALIASES, ROOMS, TIMELINE, USER_ROOMS,
             },
         },
@@ -20,15 +20,16 @@ use crate::{
 impl Check<'_> {
     /// Rooms have an id, a beginning, and extremities that exist.
     pub(super) fn rooms(&mut self) -> Result<(), StoreError> {
-        self.walk(&ROOMS, |check, room, record| {
+        self.walk(&ROOMS, |check, room, _| {
             check.room_is_named(ROOMS.name, room)?;
             if check.last(&TIMELINE, &room)?.is_none() {
                 check.report.find(ROOMS.name, || format!("room {} has no events", room.0));
             }
-            for event in record.extremities.unwrap_or_default() {
-                check.is_event(ROOMS.name, room, event)?;
-            }
             Ok(())
+        })?;
+        self.walk(&HEADS, |check, room, head| {
+            check.is_room(HEADS.name, room)?;
+            head.extremities.into_iter().try_for_each(|event| check.is_event(HEADS.name, room, event))
         })?;
         self.walk(&PUBLISHED, |check, room, ()| check.is_room(PUBLISHED.name, room))
     }
@@ -66,14 +67,12 @@ impl Check<'_> {
             check.user_is_named(FORGOTTEN.name, user)?;
             check.room_is_named(FORGOTTEN.name, room)
         })?;
-        self.walk(&INVITE_STATE, |check, (user, room), stripped| {
-            if serde_json::from_str::<Vec<serde_json::Value>>(&stripped).is_err() {
-                check
-                    .report
-                    .find(INVITE_STATE.name, || format!("user {}, room {}: not a list of events", user.0, room.0));
+        self.walk(&OUTSIDE, |check, (user, room), record| {
+            if serde_json::from_str::<Vec<serde_json::Value>>(&record.state).is_err() {
+                check.report.find(OUTSIDE.name, || format!("user {}, room {}: not a list of events", user.0, room.0));
             }
-            check.user_is_named(INVITE_STATE.name, user)?;
-            check.room_is_named(INVITE_STATE.name, room)
+            check.user_is_named(OUTSIDE.name, user)?;
+            check.room_is_named(OUTSIDE.name, room)
         })
     }
 

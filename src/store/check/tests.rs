@@ -54,7 +54,7 @@ impl Server {
         let mut batch = Batch::new();
         let room = store.mint_room(&owned_room_id!("!r:a.example"), &mut batch).await.unwrap();
         let user = store.mint_user(user_id!("@anna:a.example"), &mut batch).await.unwrap();
-        batch.put(&ROOMS, &room, &RoomRecord { version: "11".into(), created_ms: 5, extremities: None });
+        batch.put(&ROOMS, &room, &RoomRecord { version: "11".into(), created_ms: 5 });
         store.commit(batch).await.unwrap();
         let mut server = Self { store, events, tree, key, room, user, state: StateRoot::EMPTY, made: Vec::new() };
         server.fill().await;

@@ -9,9 +9,11 @@
 //! | 100–109 | `media` | uploads |
 //! | 110–139 | `keys` | end-to-end keys, to-device messages |
 //! | 140–179 | `school` | the roster, decisions about it, imports, the school's rooms |
+//! | 180–209 | `federation` | other servers: their keys, what came from them, what goes to them |
 
 use super::{codec::Table, interner::Reserved};
 
+pub mod federation;
 pub mod keys;
 pub mod media;
 pub mod rooms;

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    EventNo, Position, RoomNo, UserNo,
+    EventNo, Position, RoomNo, ServerNo, UserNo,
     codec::{Table, record},
     events::StoredEvent,
+    state_tree::StateRoot,
 };
 
 /// An event: its header and its canonical JSON.
@@ -43,12 +44,27 @@ pub static ALIASES: Table<String, AliasRecord> = Table::rows(34, "aliases");
 pub static ROOM_ALIASES: Table<(RoomNo, String), ()> = Table::rows(35, "room_aliases");
 /// Rooms in the published room directory.
 pub static PUBLISHED: Table<RoomNo, ()> = Table::rows(36, "published");
-/// State shown to somebody invited to or knocking on a room: (user, room) to stripped events as a JSON array.
-pub static INVITE_STATE: Table<(UserNo, RoomNo), String> = Table::rows(37, "invite_state");
+/// What local users are to rooms that this server is not in: invited by, or knocking at, another server.
+pub static OUTSIDE: Table<(UserNo, RoomNo), OutsideRecord> = Table::rows(37, "outside");
 /// Rooms a user has left and forgotten.
 pub static FORGOTTEN: Table<(UserNo, RoomNo), ()> = Table::rows(38, "forgotten");
 /// Unread counts, as far as they were evaluated.
 pub static UNREAD: Table<(UserNo, RoomNo), String> = Table::rows(39, "unread");
+/// Where a room stands that is not linear: several events without successors. Absent while the room is linear: then it
+/// stands at its newest event.
+pub static HEADS: Table<RoomNo, HeadRecord> = Table::rows(40, "heads");
+/// Where history is missing: (room, order of the event whose predecessors this server does not have).
+pub static GAPS: Table<(RoomNo, i64), GapRecord> = Table::rows(41, "gaps");
+/// Other servers with joined members, and how many members.
+pub static ROOM_SERVERS: Table<(RoomNo, ServerNo), u64> = Table::rows(42, "room_servers");
+/// Rooms in which another server has or had joined members; the position at which the last of them went.
+pub static SERVER_ROOMS: Table<(ServerNo, RoomNo), ServerRoomRecord> = Table::rows(43, "server_rooms");
+/// Events that redact or relate to an event which is not known yet: (room, id of the unknown event, event).
+pub static AWAITED: Table<(RoomNo, String, EventNo), ()> = Table::rows(44, "awaited");
+/// Auth events of state events: what auth chains are made of. Written with the event itself.
+pub static AUTH_EDGES: Table<(RoomNo, EventNo), AuthRecord> = Table::rows(45, "auth_edges");
+/// Rooms that are being joined with partial state (MSC3706): what is still to be fetched.
+pub static PARTIAL: Table<RoomNo, PartialRecord> = Table::rows(46, "partial");
 
 /// What is known of a room besides its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +73,70 @@ pub struct RoomRecord {
     pub version: String,
     /// Unix time in milliseconds.
     pub created_ms: u64,
-    /// The forward extremities; `None` while the room is linear: then it is the newest event of its timeline.
-    pub extremities: Option<Vec<EventNo>>,
+}
+
+/// Where a room stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadRecord {
+    /// The forward extremities.
+    pub extremities: Vec<EventNo>,
+    /// The state they come to.
+    pub state: StateRoot,
+}
+
+/// A piece of history that this server does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapRecord {
+    /// The newest events of the missing history, by id.
+    pub missing: Vec<String>,
+    /// The order that the next event fetched gets; it falls with each.
+    pub next: i64,
+    /// The lowest order that may be used.
+    pub floor: i64,
+}
+
+/// A room in which another server has or had members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerRoomRecord {
+    /// Where its last member left; `None` while it has one.
+    pub left: Option<Position>,
+}
+
+/// An event of the auth graph.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthRecord {
+    /// Its auth events. All of them have lower numbers.
+    pub auth_events: Vec<EventNo>,
+    /// Whether it is the room's `m.room.power_levels`: the mainline consists of these.
+    pub power_levels: bool,
+}
+
+/// What is still to be fetched of a room's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartialRecord {
+    /// The join event of this server; the state before it is asked for.
+    pub event: EventNo,
+    /// Servers that were in the room, to be asked: those that answered the join first.
+    pub servers: Vec<String>,
+}
+
+/// What a local user is to a room that this server is not in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutsideRecord {
+    /// Invited, knocking, or no longer either.
+    pub membership: Membership,
+    /// Since when.
+    pub position: Position,
+    /// The room's version.
+    pub version: String,
+    /// The member event in federation form.
+    pub event: String,
+    /// Its id.
+    pub event_id: String,
+    /// What is shown of the room: a JSON array of stripped state events.
+    pub state: String,
+    /// Who can be asked about the room.
+    pub servers: Vec<String>,
 }
 
 /// A user's membership in a room.
@@ -122,4 +200,17 @@ pub struct AliasRecord {
     pub creator: UserNo,
 }
 
-record!(RoomRecord, MemberRecord, ReceiptRecord, TransactionRecord, AliasRecord, (UserNo, String));
+record!(
+    HeadRecord,
+    GapRecord,
+    ServerRoomRecord,
+    AuthRecord,
+    PartialRecord,
+    OutsideRecord,
+    RoomRecord,
+    MemberRecord,
+    ReceiptRecord,
+    TransactionRecord,
+    AliasRecord,
+    (UserNo, String)
+);

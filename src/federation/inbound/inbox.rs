@@ -1,0 +1,268 @@
+//! The inbox: events that were acknowledged and wait to be received, and a worker for each room that has some.
+//!
+//! A worker takes what waits in the order of arrival, verifies many events at once and adds those that lack nothing
+//! under one lock. The others are parked: what they need is fetched beside, so that a server that does not answer
+//! delays neither the room nor another server.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use ruma::{OwnedServerName, ServerName};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{parked::Lane, transaction::InboundParts};
+use crate::{
+    clock::Clock,
+    rooms::{
+        Room, Rooms,
+        receive::{Outcome, ReceiveError, Refusal, Verified},
+    },
+    store::{
+        Batch, Order, Position, RoomNo, StoreError,
+        schema::federation::{INBOX, InboxRecord},
+    },
+};
+
+/// Events that may wait for one room; beyond, servers are asked to come back.
+const WAITING_MAX: usize = 20_000;
+/// Events that are received under one lock.
+const CHUNK: usize = 50;
+/// Rooms at work at the same time: what they wait for is this machine, not others.
+const ROOMS_AT_ONCE: usize = 8;
+/// Rooms whose inbox is looked at when the server starts.
+const ROOMS_MAX: usize = 1_000_000;
+
+/// The inbox. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Inbox(Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) rooms: Rooms,
+    pub(super) clock: Clock,
+    tasks: TaskTracker,
+    pub(super) stopping: CancellationToken,
+    places: Semaphore,
+    workers: Mutex<HashMap<RoomNo, Worker>>,
+}
+
+/// What is known of a room with a non-empty inbox.
+#[derive(Default)]
+struct Worker {
+    /// A task is at work.
+    running: bool,
+    /// More has come since the task looked.
+    again: bool,
+    /// Rows that wait, as far as they came since the start.
+    waiting: usize,
+    /// Rows that are fetched for.
+    parked: HashSet<Position>,
+    /// The servers whose events are.
+    lanes: HashMap<OwnedServerName, Lane>,
+}
+
+/// A row of the inbox.
+pub(super) struct Waiting {
+    pub(super) at: Position,
+    pub(super) record: InboxRecord,
+}
+
+impl Inbox {
+    pub(super) fn new(parts: &InboundParts) -> Self {
+        Self(Arc::new(Inner {
+            rooms: parts.rooms.clone(),
+            clock: parts.clock.clone(),
+            tasks: parts.tasks.clone(),
+            stopping: parts.stopping.clone(),
+            places: Semaphore::new(ROOMS_AT_ONCE),
+            workers: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
+    }
+
+    /// Starts the workers of rooms whose inbox is not empty.
+    pub(super) async fn resume(&self) -> Result<(), StoreError> {
+        let store = self.0.rooms.store();
+        let mut after = RoomNo(0);
+        for _ in 0..ROOMS_MAX {
+            let from = (RoomNo(after.0 + 1), Position::ZERO);
+            let end = (RoomNo(u64::MAX), Position::ZERO);
+            let rows = store.range(&INBOX, &from, &end, Order::Ascending, 1).await?;
+            let Some(((room, _), _)) = rows.into_iter().next() else { break };
+            self.arrived(room);
+            after = room;
+        }
+        Ok(())
+    }
+
+    /// Whether a room's inbox takes so many more.
+    pub(super) fn has_space(&self, room: RoomNo, more: usize) -> bool {
+        self.0.workers.lock().get(&room).is_none_or(|worker| worker.waiting + more <= WAITING_MAX)
+    }
+
+    /// A row was added for a room.
+    pub(super) fn arrived(&self, room: RoomNo) {
+        let mut workers = self.0.workers.lock();
+        let worker = workers.entry(room).or_default();
+        worker.waiting += 1;
+        worker.again = true;
+        if !worker.running {
+            worker.running = true;
+            let inbox = self.clone();
+            self.0.tasks.spawn(async move { inbox.work(room).await });
+        }
+    }
+
+    /// Works a room's inbox off, until nothing waits that is not parked.
+    async fn work(&self, room: RoomNo) {
+        loop {
+            if let Some(worker) = self.0.workers.lock().get_mut(&room) {
+                worker.again = false;
+            }
+            let drained = tokio::select! {
+                () = self.0.stopping.cancelled() => return,
+                drained = self.drain(room) => drained,
+            };
+            if let Err(error) = drained {
+                // Writing has failed for good, or a row is damaged: what waits is still there after a restart.
+                tracing::error!(room = room.0, %error, "a room's inbox cannot be worked off");
+                return;
+            }
+            let mut workers = self.0.workers.lock();
+            let Some(worker) = workers.get_mut(&room) else { return };
+            if !worker.again {
+                worker.running = false;
+                worker.waiting = worker.parked.len();
+                if worker.parked.is_empty() {
+                    workers.remove(&room);
+                }
+                return;
+            }
+        }
+    }
+
+    async fn drain(&self, number: RoomNo) -> Result<(), StoreError> {
+        let room = self.0.rooms.get(number).await?;
+        let mut after = Position::ZERO;
+        loop {
+            let (rows, last) = self.rows(number, after).await?;
+            let Some(last) = last else { return Ok(()) };
+            after = last;
+            let Ok(_place) = self.0.places.acquire().await else { return Ok(()) };
+            match &room {
+                Some(room) => self.receive(room, rows).await?,
+                None => self.done(number, rows.iter().map(|row| row.at)).await?,
+            }
+        }
+    }
+
+    /// The next rows that are not parked, and the position of the last one looked at.
+    async fn rows(&self, room: RoomNo, after: Position) -> Result<(Vec<Waiting>, Option<Position>), StoreError> {
+        let (from, end) = ((room, Position(after.0 + 1)), (room, Position(u64::MAX)));
+        let rows = self.0.rooms.store().range(&INBOX, &from, &end, Order::Ascending, CHUNK).await?;
+        let last = rows.last().map(|((_, at), _)| *at);
+        let workers = self.0.workers.lock();
+        let parked = workers.get(&room).map(|worker| &worker.parked);
+        let waiting = rows.into_iter().map(|((_, at), record)| Waiting { at, record });
+        Ok((waiting.filter(|row| parked.is_none_or(|parked| !parked.contains(&row.at))).collect(), last))
+    }
+
+    /// Receives rows of a room's inbox. Their rows go once they are dealt with; those that lack something are parked.
+    async fn receive(&self, room: &Arc<Room>, rows: Vec<Waiting>) -> Result<(), StoreError> {
+        let texts = rows.iter().map(|row| &*row.record.json);
+        let verified = self.0.rooms.verify(&room.id, &room.rules, texts).await;
+        let (mut done, mut lacking, mut events, mut of) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (row, checked) in rows.into_iter().zip(verified) {
+            match checked {
+                Ok(event) => {
+                    events.push(event);
+                    of.push(row);
+                }
+                Err(refusal) if refusal.is_temporary() => lacking.push(row),
+                Err(refusal) => {
+                    dropped(room, &row.record.origin, &refusal);
+                    done.push(row.at);
+                }
+            }
+        }
+        let outcomes = self.0.rooms.receive_ready(room, events).await?;
+        for (row, outcome) in of.into_iter().zip(outcomes) {
+            match outcome {
+                Err(ReceiveError::Incomplete) => lacking.push(row),
+                _ => done.push(row.at),
+            }
+        }
+        self.done(room.number, done.into_iter()).await?;
+        for row in lacking {
+            self.park(room, row);
+        }
+        Ok(())
+    }
+
+    /// Deletes rows that are dealt with.
+    pub(super) async fn done(&self, room: RoomNo, rows: impl Iterator<Item = Position>) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        for at in rows {
+            batch.delete(&INBOX, &(room, at));
+        }
+        if !batch.is_empty() {
+            self.0.rooms.store().commit(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a row aside, to be received with what another server has to be asked for.
+    fn park(&self, room: &Arc<Room>, row: Waiting) {
+        let Ok(origin) = OwnedServerName::try_from(row.record.origin.as_str()) else { return };
+        let mut workers = self.0.workers.lock();
+        let worker = workers.entry(room.number).or_default();
+        worker.parked.insert(row.at);
+        let lane = worker.lanes.entry(origin.clone()).or_default();
+        if lane.push(row) {
+            let (inbox, room) = (self.clone(), room.clone());
+            self.0.tasks.spawn(async move { inbox.work_lane(&room, &origin).await });
+        }
+    }
+
+    /// The next parked row of a server; without one, its lane ends.
+    pub(super) fn next_parked(&self, room: RoomNo, origin: &ServerName) -> Option<Waiting> {
+        let mut workers = self.0.workers.lock();
+        let worker = workers.get_mut(&room)?;
+        let next = worker.lanes.get_mut(origin).and_then(Lane::next);
+        if next.is_none() {
+            worker.lanes.remove(origin);
+            if !worker.running && worker.parked.is_empty() {
+                workers.remove(&room);
+            }
+        }
+        next
+    }
+
+    /// A parked row is dealt with.
+    pub(super) fn unpark(&self, room: RoomNo, at: Position) {
+        if let Some(worker) = self.0.workers.lock().get_mut(&room) {
+            worker.parked.remove(&at);
+            worker.waiting = worker.waiting.saturating_sub(1);
+        }
+    }
+
+    /// Receives a parked event once more without asking anybody: what it lacked may have come meanwhile.
+    pub(super) async fn receive_alone(
+        &self,
+        room: &Arc<Room>,
+        event: Verified,
+    ) -> Result<Result<Outcome, ReceiveError>, StoreError> {
+        let outcome = self.0.rooms.receive_ready(room, vec![event]).await?.pop();
+        Ok(outcome.unwrap_or(Err(ReceiveError::Incomplete)))
+    }
+}
+
+pub(super) fn dropped(room: &Room, origin: &str, refusal: &Refusal) {
+    tracing::info!(room = %room.id, %origin, %refusal, "an event is dropped");
+}

@@ -1,0 +1,16 @@
+//! What comes from other servers.
+//!
+//! A transaction is answered once its events are in the durable inbox; what they are is found out afterwards, room by
+//! room. Ephemeral items never wait for events.
+//!
+//! | file | what |
+//! |---|---|
+//! | `transaction` | takes a transaction in: once, bounded, checked against each room's ACL |
+//! | `inbox` | the rows that wait, and the worker of each room that has some |
+//! | `parked` | events that lack what came before them, fetched for where they delay nobody else |
+
+mod inbox;
+mod parked;
+mod transaction;
+
+pub use transaction::{Inbound, InboundParts, TransactionError};

@@ -1,0 +1,108 @@
+//! Events that lack what came before them: fetched for, one after the other for each server and room.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use ruma::ServerName;
+
+use super::inbox::{Inbox, Waiting, dropped};
+use crate::{
+    rooms::{
+        Room,
+        receive::{Outcome, ReceiveError},
+    },
+    store::StoreError,
+};
+
+/// How long to wait before an event is tried again whose predecessors could not be had.
+const PAUSES: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(15), Duration::from_secs(60)];
+
+/// The parked events of one server in one room.
+#[derive(Default)]
+pub(super) struct Lane {
+    rows: VecDeque<Waiting>,
+    running: bool,
+}
+
+impl Lane {
+    /// Adds a row; whether a task has to be started for the lane.
+    pub(super) fn push(&mut self, row: Waiting) -> bool {
+        self.rows.push_back(row);
+        !std::mem::replace(&mut self.running, true)
+    }
+
+    /// The next row; without one the lane rests.
+    pub(super) fn next(&mut self) -> Option<Waiting> {
+        let next = self.rows.pop_front();
+        self.running = next.is_some();
+        next
+    }
+}
+
+impl Inbox {
+    /// Receives the parked events of a server, until there are none.
+    pub(super) async fn work_lane(&self, room: &Arc<Room>, origin: &ServerName) {
+        while let Some(row) = self.next_parked(room.number, origin) {
+            let received = tokio::select! {
+                () = self.inner().stopping.cancelled() => return,
+                received = self.receive_parked(room, origin, &row) => received,
+            };
+            if let Err(error) = received {
+                tracing::error!(room = %room.id, %error, "a room's inbox cannot be worked off");
+                return;
+            }
+            if let Err(error) = self.done(room.number, std::iter::once(row.at)).await {
+                tracing::error!(room = %room.id, %error, "a room's inbox cannot be worked off");
+                return;
+            }
+            self.unpark(room.number, row.at);
+        }
+    }
+
+    /// Receives an event, asking servers for what it lacks. What cannot be had now is tried again a few times.
+    async fn receive_parked(&self, room: &Arc<Room>, origin: &ServerName, row: &Waiting) -> Result<(), StoreError> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            match self.try_parked(room, origin, row).await {
+                Ok(_) => return Ok(()),
+                Err(ReceiveError::Store(error)) => return Err(error),
+                Err(error) => {
+                    let Some(pause) = pauses.next().filter(|_| may_pass_later(&error)) else {
+                        tracing::warn!(room = %room.id, %origin, %error, "an event is given up");
+                        return Ok(());
+                    };
+                    tokio::time::sleep(*pause).await;
+                }
+            }
+        }
+    }
+
+    async fn try_parked(
+        &self,
+        room: &Arc<Room>,
+        origin: &ServerName,
+        row: &Waiting,
+    ) -> Result<Outcome, ReceiveError> {
+        let rooms = &self.inner().rooms;
+        let event = match rooms.verify_one(&room.id, &room.rules, &row.record.json).await {
+            Ok(event) => event,
+            Err(refusal) => {
+                dropped(room, &row.record.origin, &refusal);
+                return Err(ReceiveError::Refused(refusal));
+            }
+        };
+        match self.receive_alone(room, event.clone()).await? {
+            Err(ReceiveError::Incomplete) => rooms.receive_fetching(room, origin, event).await,
+            other => other,
+        }
+    }
+}
+
+/// Whether the same may succeed when it is tried again: what was needed could not be had just then.
+fn may_pass_later(error: &ReceiveError) -> bool {
+    match error {
+        ReceiveError::Remote(error) => error.is_down(),
+        ReceiveError::Refused(refusal) => refusal.is_temporary(),
+        ReceiveError::Answer(_) | ReceiveError::Incomplete => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,3 @@
+//! The conversation with other servers: what comes in, and what goes out.
+
+pub mod inbound;

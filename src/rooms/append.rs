@@ -1,0 +1,309 @@
+//! How an event becomes part of its room: its rows, and where the room stands afterwards.
+//!
+//! One way for events made here and events received. An event that continues the room's only end costs what it says
+//! itself; one that begins or joins a fork makes the room's state the resolution of its ends, and what that changes
+//! takes effect like any other change of state.
+
+use std::{collections::HashSet, sync::Arc};
+
+use ruma::{EventId, OwnedEventId, events::TimelineEventType};
+
+use super::{
+    RoomsError, Writer,
+    registry::RoomsParts,
+    resolve::auth_record,
+    room::{EXTREMITIES_MAX, Extremity, Room, RoomView},
+    writer::Placed,
+};
+use crate::{
+    event::{Pdu, content::RelatesTo, redact},
+    store::{
+        Batch, Event, EventNo, Order, RoomNo, Rows, StoreError, UserNo, Verdict,
+        events::Header,
+        schema::{
+            federation::{OUTGOING, OUTGOING_LAST},
+            rooms::{AUTH_EDGES, AWAITED, GAPS, GapRecord, HEADS, HeadRecord, TIMELINE},
+        },
+        state_tree::{StateChange, StateRoot},
+    },
+};
+
+/// Orders kept free before an event whose predecessors are missing: for history that is fetched later.
+pub(super) const GAP_ORDERS: u64 = 1 << 32;
+/// States of ends that are resolved at once; an event may name as many predecessors.
+const STATES_MAX: usize = 20;
+/// Events that wait for one unknown event, of which the effects are taken up when it comes.
+const AWAITING_MAX: usize = 1_000;
+
+/// How an event comes into its room.
+pub(super) struct Arrival {
+    /// The room's state before it.
+    pub(super) state_before: StateRoot,
+    /// What the checks have found.
+    pub(super) verdict: Verdict,
+    /// Predecessors that this server does not have: history is missing there.
+    pub(super) missing: Vec<OwnedEventId>,
+    /// The device and transaction id it was sent with.
+    pub(super) transaction: Option<(String, String)>,
+    /// Another server tells the others of it, though a local user has sent it.
+    pub(super) delivered: bool,
+    /// The room stands at this event alone, whatever it stood at before: this server joins it anew.
+    pub(super) anew: bool,
+}
+
+impl Arrival {
+    /// An event that counts.
+    pub(super) fn accepted(state_before: StateRoot) -> Self {
+        let verdict = Verdict::Accepted;
+        Self { state_before, verdict, missing: Vec::new(), transaction: None, delivered: false, anew: false }
+    }
+}
+
+impl Writer {
+    /// Adds an event. The caller has checked it, and holds nothing that waits for this room.
+    pub(super) async fn arrive(&mut self, pdu: Pdu, arrival: Arrival) -> Result<Arc<Event>, RoomsError> {
+        let parts = self.rooms.parts.clone();
+        let local = pdu.sender.server_name() == parts.server_name;
+        // What is made here is new; what comes from elsewhere may have come before, as part of a state.
+        let known = if local && !arrival.anew { None } else { parts.events.number_of(&pdu.event_id).await? };
+        let number = known.map_or_else(|| parts.store.next_event(), |(_, number)| number);
+        let sender = parts.store.mint_user(&pdu.sender, &mut self.batch).await?;
+        let before = arrival.state_before;
+        let (mut after, mut change) = (before, None);
+        if let Some((kind, key)) = pdu.state_pair().filter(|_| !matches!(arrival.verdict, Verdict::Rejected(_))) {
+            let pair = parts.store.mint_state_key(&kind, key, &mut self.batch).await?;
+            let old = parts.tree.get(before, pair).await?;
+            after = parts.tree.apply(before, &[(pair, Some(number))], &mut self.batch).await?;
+            change = Some(StateChange { key: pair, old, new: Some(number) });
+        }
+        if pdu.state_key.is_some() {
+            auth_row(&parts, self.room.number, &pdu, number, &mut self.batch).await?;
+        }
+        let accepted = arrival.verdict == Verdict::Accepted;
+        let replaces = change.and_then(|change| change.old);
+        let header =
+            Header { verdict: arrival.verdict, ..header(&pdu, sender, before, after, replaces, arrival.transaction) };
+        let (pdu, header) = if local { (pdu, header) } else { self.redacted_ahead(pdu, header).await? };
+        let event = Arc::new(Event::new(number, self.room.number, header, pdu)?);
+        if !accepted {
+            parts.events.add_at(Event::UNPLACED, &event, &mut self.batch);
+            return Ok(event);
+        }
+        let changes = self.stand_at(&event, arrival.anew, change).await?;
+        let (had_servers, mut rows) = (!self.view.servers.is_empty(), Vec::new());
+        for change in &changes {
+            rows.extend(self.effects.state(&parts, &self.room, &mut self.view, change, &mut self.batch).await?);
+        }
+        rows.extend(self.effects.of(&parts, &self.room, &mut self.view, &event, &mut self.batch).await?);
+        if !local {
+            self.await_target(&event).await?;
+            self.take_up_awaiting(&event).await?;
+        }
+        let outgoing = local && !arrival.delivered && (had_servers || !self.view.servers.is_empty());
+        self.outgoing |= outgoing;
+        let placing = timeline_row(&event, &self.placed);
+        let (gap, room) = (self.gap_row(&event, arrival.missing), self.room.number);
+        let skip = if gap.is_some() { GAP_ORDERS } else { 0 };
+        parts.events.add_after(skip, &event, &mut self.batch, move |order, made| {
+            placing(order, made);
+            if let Some(gap) = gap {
+                gap(order, made);
+            }
+            if outgoing {
+                outgoing_rows(room, order, made);
+            }
+            for row in rows {
+                row(order, made);
+            }
+        });
+        self.added.push(event.clone());
+        Ok(event)
+    }
+
+    /// Moves the room's ends and its state to where they are with this event; what that changes in the state.
+    async fn stand_at(
+        &mut self,
+        event: &Arc<Event>,
+        anew: bool,
+        change: Option<StateChange>,
+    ) -> Result<Vec<StateChange>, StoreError> {
+        let prev: HashSet<&EventId> = event.pdu.prev_events.iter().map(AsRef::as_ref).collect();
+        // It was missing before an event that is here: the room has gone on from it long ago.
+        if !anew && self.room.gap_for(&event.pdu.event_id).is_some() {
+            return Ok(Vec::new());
+        }
+        let ends = &mut self.view.extremities;
+        ends.retain(|end| !anew && !prev.contains(&*end.id));
+        ends.push(Extremity::of(event));
+        if ends.len() > EXTREMITIES_MAX {
+            ends.sort_by_key(|end| std::cmp::Reverse(end.depth));
+            ends.truncate(EXTREMITIES_MAX);
+        }
+        let mut states: Vec<StateRoot> = Vec::new();
+        for end in ends.iter().rev() {
+            if !states.contains(&end.state) && states.len() < STATES_MAX {
+                states.push(end.state);
+            }
+        }
+        let parts = &self.rooms.parts;
+        let old = self.view.state;
+        let new = match &*states {
+            [only] => *only,
+            _ => self.rooms.resolver.resolve(self.room.number, &self.room.rules, &states, &mut self.batch).await?,
+        };
+        self.view.state = new;
+        if new == old {
+            return Ok(Vec::new());
+        }
+        if old == event.header.state_before && new == event.header.state_after {
+            return Ok(change.into_iter().collect());
+        }
+        parts.tree.diff(old, new).await
+    }
+
+    /// An event that a redaction has reached before it came is stored in its redacted form.
+    pub(super) async fn redacted_ahead(&self, pdu: Pdu, header: Header) -> Result<(Pdu, Header), RoomsError> {
+        if pdu.kind == TimelineEventType::RoomCreate {
+            return Ok((pdu, header));
+        }
+        let parts = &self.rooms.parts;
+        for number in self.awaiting(&pdu.event_id).await? {
+            let redaction = parts.events.require(self.room.number, number).await?;
+            if redaction.pdu.redaction_target(&self.room.rules.redaction).as_ref() == Some(&pdu.event_id)
+                && super::effects::may_redact(&self.view, &redaction.pdu.sender, &pdu.sender)
+            {
+                let invalid = |error: &dyn std::fmt::Display| RoomsError::Invalid(error.to_string());
+                let json = redact::redact(&pdu.json, &self.room.rules.redaction).map_err(|error| invalid(&error))?;
+                let emptied = Pdu::from_stored(pdu.event_id, json).map_err(|error| invalid(&error))?;
+                return Ok((emptied, Header { redacted_by: Some(number), ..header }));
+            }
+        }
+        Ok((pdu, header))
+    }
+
+    /// Events that redact or relate to one that was not known yet.
+    async fn awaiting(&self, id: &EventId) -> Result<Vec<EventNo>, StoreError> {
+        let prefix = (self.room.number, id.as_str().to_owned());
+        let rows = self.rooms.parts.store.prefix(&AWAITED, &prefix, Order::Ascending, AWAITING_MAX).await?;
+        Ok(rows.into_iter().map(|((.., number), ())| number).collect())
+    }
+
+    /// Remembers what an event aims at, if that is not known yet.
+    pub(super) async fn await_target(&mut self, event: &Arc<Event>) -> Result<(), StoreError> {
+        let target = event.pdu.redaction_target(&self.room.rules.redaction).or_else(|| {
+            let relates = RelatesTo::read(&event.pdu.content)?;
+            relates.relation().map(|(_, parent)| parent.to_owned())
+        });
+        let Some(target) = target else { return Ok(()) };
+        let known = self.rooms.parts.events.in_room(self.room.number, &target).await?;
+        if known.is_none_or(|known| known.header.verdict == Verdict::Outlier) {
+            self.batch.put(&AWAITED, &(self.room.number, target.to_string(), event.number), &());
+        }
+        Ok(())
+    }
+
+    /// What came before an event and relates to it becomes its children.
+    pub(super) async fn take_up_awaiting(&mut self, event: &Arc<Event>) -> Result<(), RoomsError> {
+        for number in self.awaiting(&event.pdu.event_id).await? {
+            let child = self.rooms.parts.events.require(self.room.number, number).await?;
+            if child.order != Event::UNPLACED {
+                self.effects.adopt(&self.room, event, &child, &mut self.batch);
+            }
+            self.batch.delete(&AWAITED, &(self.room.number, event.pdu.event_id.to_string(), number));
+        }
+        Ok(())
+    }
+
+    /// The row of the gap before an event whose predecessors are missing.
+    fn gap_row(
+        &self,
+        event: &Arc<Event>,
+        missing: Vec<OwnedEventId>,
+    ) -> Option<impl FnOnce(i64, &mut Rows) + Send + use<>> {
+        if missing.is_empty() {
+            return None;
+        }
+        let (room, gaps) = (event.room, self.gaps.clone());
+        Some(move |order: i64, rows: &mut Rows| {
+            let missing = missing.iter().map(ToString::to_string).collect();
+            let floor = order.saturating_sub(i64::try_from(GAP_ORDERS).unwrap_or(i64::MAX));
+            let gap = GapRecord { missing, next: order.saturating_sub(1), floor };
+            rows.put(&GAPS, &(room, order), &gap);
+            gaps.lock().push((order, Some(gap)));
+        })
+    }
+}
+
+/// Says in the batch where the room stands, if that is not simply its newest event.
+pub(super) fn mark_head(
+    room: &Room,
+    view: &mut RoomView,
+    before: &RoomView,
+    newest: Option<EventNo>,
+    batch: &mut Batch,
+) {
+    let Some(newest) = newest else { return };
+    let linear = matches!(&*view.extremities, [only] if only.number == newest && only.state == view.state);
+    if !linear {
+        let extremities = view.extremities.iter().map(|end| end.number).collect();
+        batch.put(&HEADS, &room.number, &HeadRecord { extremities, state: view.state });
+    } else if before.forked {
+        batch.delete(&HEADS, &room.number);
+    }
+    view.forked = !linear;
+}
+
+/// The row that makes an event part of the auth graph. Auth events that are not known are left out.
+pub(super) async fn auth_row(
+    parts: &RoomsParts,
+    room: RoomNo,
+    pdu: &Pdu,
+    number: EventNo,
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
+    let mut auth_events = Vec::with_capacity(pdu.auth_events.len());
+    for id in &pdu.auth_events {
+        if let Some((of, number)) = parts.events.number_of(id).await?
+            && of == room
+        {
+            auth_events.push(number);
+        }
+    }
+    batch.put(&AUTH_EDGES, &(room, number), &auth_record(pdu, auth_events));
+    Ok(())
+}
+
+pub(super) fn header(
+    pdu: &Pdu,
+    sender: UserNo,
+    state_before: StateRoot,
+    state_after: StateRoot,
+    replaces_state: Option<EventNo>,
+    transaction: Option<(String, String)>,
+) -> Header {
+    Header {
+        event_id: pdu.event_id.to_string(),
+        sender,
+        state_before,
+        state_after,
+        verdict: Verdict::Accepted,
+        redacted_by: None,
+        replaces_state,
+        transaction,
+    }
+}
+
+pub(super) fn timeline_row(event: &Event, placed: &Placed) -> impl FnOnce(i64, &mut Rows) + Send + use<> {
+    let (room, event, placed) = (event.room, event.number, placed.clone());
+    move |order, rows| {
+        rows.put(&TIMELINE, &(room, order), &event);
+        placed.lock().push((order, event));
+    }
+}
+
+/// The rows that tell the federation of an event of this server.
+fn outgoing_rows(room: RoomNo, order: i64, rows: &mut Rows) {
+    let position = crate::store::Position(u64::try_from(order).unwrap_or(0));
+    rows.put(&OUTGOING, &position, &room);
+    rows.put(&OUTGOING_LAST, &room, &position);
+}
