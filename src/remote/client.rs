@@ -1,6 +1,6 @@
 //! Requests to other servers: found, signed, bounded, and left alone while they do not work.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ruma::api::federation::authentication::ServerSignatures;
@@ -47,6 +47,13 @@ pub struct ClientParts {
     pub config: Arc<Config>,
 }
 
+/// What a client finds outside; tests make their own.
+pub(super) struct World {
+    pub(super) dns: Arc<dyn Dns>,
+    pub(super) ports: Ports,
+    pub(super) egress: Egress,
+}
+
 /// Why requests to others cannot be made at all.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -89,14 +96,16 @@ impl Client {
     /// # Errors
     /// The certificates of the configuration cannot be read.
     pub fn new_blocking(parts: ClientParts) -> Result<Self, ClientError> {
-        Self::with_dns_blocking(parts, Arc::new(SystemDns::new()?), Ports::default())
+        let egress = Egress::new(&parts.config.federation);
+        let world = World { dns: Arc::new(SystemDns::new()?), ports: Ports::default(), egress };
+        Self::within_blocking(parts, world)
     }
 
-    pub(super) fn with_dns_blocking(parts: ClientParts, dns: Arc<dyn Dns>, ports: Ports) -> Result<Self, ClientError> {
+    pub(super) fn within_blocking(parts: ClientParts, world: World) -> Result<Self, ClientError> {
         let ClientParts { store, clock, ids, key, config } = parts;
+        let World { dns, ports, egress } = world;
         let federation = config.federation.clone();
-        let trusted: &[PathBuf] = &federation.trusted_ca;
-        let (tls, egress) = (client_config_blocking(trusted)?, Egress::new(&federation));
+        let tls = client_config_blocking(&federation.trusted_ca)?;
         let names = Arc::new(Names::new(dns, clock.clone()));
         let connections = Connections::new(&tls, &names, egress, &ids, ports)?;
         let well_known = WellKnown::new(clock.clone());

@@ -13,6 +13,7 @@
 //! | `tls` | whose certificates are believed |
 //! | `destinations`, `backoff` | whether a server works, and when it is tried again |
 //! | `keys` | this server's signing keys, and those of others; `key_source` fetches them |
+//! | `outbox` | what they are to be told besides events: [`Outbox`] |
 //! | `error` | what goes wrong |
 //!
 //! Every request to another server goes through here, and so does whatever else strangers can make this server fetch.
@@ -28,9 +29,14 @@ mod egress;
 mod error;
 mod key_source;
 pub mod keys;
+mod outbox;
 mod request;
 mod service;
 mod tls;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+mod tests;
 
 pub use self::{
     client::{Client, ClientError, ClientParts},
@@ -38,6 +44,7 @@ pub use self::{
     dns::DnsError,
     error::{Refused, RemoteError, Unreachable},
     keys::KeyRing,
+    outbox::{Outbox, OutboxParts, Taken},
     request::Terms,
     service::{Remote, RemoteParts},
     tls::{TlsError, provider},

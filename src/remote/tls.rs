@@ -34,7 +34,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 ///
 /// # Errors
 /// A file without a certificate.
-pub fn client_config_blocking(trusted_ca: &[PathBuf]) -> Result<ClientConfig, TlsError> {
+pub(super) fn client_config_blocking(trusted_ca: &[PathBuf]) -> Result<ClientConfig, TlsError> {
     let extra = authorities_blocking(trusted_ca)?;
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let mut config = match Verifier::new_with_extra_roots(extra.iter().cloned(), provider()) {
