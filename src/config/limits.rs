@@ -47,6 +47,12 @@ section! {
         /// Reports of one account about rooms, people and messages.
         pub report_per_account: Rate = Rate::new(20, 600);
 
+        /// Requests of one other server.
+        pub federation_per_server: Rate = Rate::new(1000, 10);
+
+        /// Requests of other servers from one address, genuine or not; also key queries.
+        pub federation_per_address: Rate = Rate::new(3000, 10);
+
         /// Everything else that the specification limits, from one account, or from one address without an account.
         pub other: Rate = Rate::new(300, 30);
     }

@@ -14,6 +14,7 @@ pub struct Route<'a> {
     count: usize,
     media: bool,
     school: bool,
+    federation: bool,
 }
 
 impl<'a> Route<'a> {
@@ -28,13 +29,15 @@ impl<'a> Route<'a> {
         } else {
             ("", false)
         };
+        let servers = path.strip_prefix("/_matrix/federation/").or_else(|| path.strip_prefix("/_matrix/key/"));
+        let rest = servers.unwrap_or(rest);
         let mut parts = rest.split('/').filter(|segment| !segment.is_empty());
         // `unstable` paths name their proposal in a second segment.
         if parts.next() == Some("unstable") && !media {
             parts.next();
         }
         let school = path.starts_with("/_homeroom/");
-        let mut route = Self { method, segments: [""; SEGMENTS_MAX], count: 0, media, school };
+        let mut route = Self { method, segments: [""; SEGMENTS_MAX], count: 0, media, school, federation: servers.is_some() };
         for (slot, segment) in route.segments.iter_mut().zip(parts) {
             *slot = segment;
             route.count += 1;
@@ -93,11 +96,13 @@ pub enum Class {
     Device,
     /// Typing, receipts, presence, profiles.
     Ephemeral,
+    /// Everything that other servers ask for.
+    Federation,
 }
 
 impl Class {
     /// Every class, in the order of [`Class::index`].
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Login,
         Self::Register,
         Self::Password,
@@ -111,6 +116,7 @@ impl Class {
         Self::Search,
         Self::Device,
         Self::Ephemeral,
+        Self::Federation,
     ];
 
     /// The position in [`Class::ALL`].
@@ -123,6 +129,7 @@ impl Class {
         let write = matches!(*route.method(), Method::POST | Method::PUT);
         let segments = route.segments();
         Some(match segments {
+            _ if route.federation => Self::Federation,
             ["upload" | "create", ..] if write && route.media => Self::Media,
             ["preview_url"] if route.media => Self::Media,
             ["media", "preview_url"] => Self::Media,
@@ -175,6 +182,9 @@ mod tests {
             (Method::PUT, "/_homeroom/v1/rooms/{room}/mode", Some(Class::Send)),
             (Method::POST, "/_homeroom/v1/knocks/{knock}", Some(Class::Join)),
             (Method::GET, "/_homeroom/v1/knocks", None),
+            (Method::PUT, "/_matrix/federation/v1/send/{t}", Some(Class::Federation)),
+            (Method::GET, "/_matrix/federation/v1/state/{r}", Some(Class::Federation)),
+            (Method::GET, "/_matrix/key/v2/query/{s}", Some(Class::Federation)),
             (Method::GET, "/elsewhere", None),
         ] {
             assert_eq!(class(method.clone(), path), expected, "{method} {path}");

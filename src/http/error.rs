@@ -169,6 +169,11 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::MissingToken, "Missing access token")
     }
 
+    /// 401 `M_UNAUTHORIZED`: a server has not proved who it is.
+    pub fn unauthorized(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, message)
+    }
+
     /// 401 `M_USER_LOCKED`, with `soft_logout` as "Account locking" of the specification asks.
     pub fn user_locked() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::UserLocked, "This account has been locked")

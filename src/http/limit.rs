@@ -55,10 +55,12 @@ impl Rates {
             Class::Report => limits.report_per_account,
             Class::Search => limits.search_per_account,
             Class::Device | Class::Ephemeral => limits.other,
+            Class::Federation => limits.federation_per_server,
         };
         let address = match class {
             Class::Login | Class::Password => limits.login_per_address,
             Class::Register => limits.register_per_address,
+            Class::Federation => limits.federation_per_address,
             _ => limits.other,
         };
         Self { user, address }

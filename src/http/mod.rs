@@ -2,11 +2,12 @@
 //!
 //! | file | duty |
 //! |---|---|
-//! | `serve` | accepts connections (HTTP/1.1 and HTTP/2 in clear), bounds them, ends them at shutdown |
+//! | `serve`, `tls` | accepts connections (HTTP/1.1 and HTTP/2, in clear and with TLS), bounds them, ends them at shutdown |
 //! | `trace` | the one middleware: address, request id, span, metrics, panics, CORS |
 //! | `address`, `request_id`, `cors`, `metrics`, `health` | its parts |
 //! | `ruma`, `extract` | extractors: a ruma request, or a session and raw bytes |
 //! | `auth`, `access` | who asks, and what guests, locked and suspended accounts may ask |
+//! | `signed`, `origins` | which server asks: `X-Matrix` signatures, and how many requests of one are answered at once |
 //! | `body`, `json` | bodies read within bounds, JSON checked before it is parsed |
 //! | `limit`, `class` | rate limits per account and per address |
 //! | `error`, `refusal`, `reply`, `fallback` | answers |
@@ -24,12 +25,15 @@ pub mod health;
 pub mod json;
 pub mod limit;
 pub mod metrics;
+pub mod origins;
 pub mod refusal;
 pub mod reply;
 pub mod request_id;
 pub mod ruma;
 pub mod serve;
 pub mod services;
+pub mod signed;
+pub mod tls;
 pub mod trace;
 
 #[cfg(test)]
@@ -48,8 +52,11 @@ pub use self::{
     limit::Limiter,
     metrics::{Metrics, operations},
     reply::{ChunkWriter, JsonBytes, Reply, empty_json, json_chunks, json_stream},
+    origins::{OriginPlace, Origins},
     request_id::RequestId,
     ruma::Ruma,
-    serve::{ServeOptions, serve},
+    serve::{Listener, ServeOptions, serve},
+    tls::{Acme, AcmeOptions, CertificateError, CertificateFiles, Tls},
+    signed::{Federated, FederationOn, Signed, SignedRaw},
     trace::{Entry, pass},
 };

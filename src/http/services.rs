@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
+use ruma::ServerName;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{self, Config},
+    federation::Federation,
     event::SigningKey,
-    http::{ApiError, Authenticate, Credentials, Health, Limiter, Metrics, Session},
+    http::{ApiError, Authenticate, Credentials, Federated, Health, Limiter, Metrics, Origins, Session},
     ids::Ids,
     media::Media,
     notify::Notifier,
+    remote::{Outbox, Remote, keys::KeyRing},
     rooms::{Presence, Receipts, Rooms, Typing, Unread},
     school::School,
     store::Store,
@@ -33,6 +36,10 @@ pub struct Services {
     pub notifier: Notifier,
     /// This server's signing key.
     pub key: Arc<SigningKey>,
+    /// Other servers: asking them, their keys.
+    pub remote: Remote,
+    /// What other servers are told besides events.
+    pub outbox: Outbox,
     /// Accounts, sessions, devices, profiles, account data.
     pub users: Users,
     /// Uploads and thumbnails.
@@ -41,6 +48,8 @@ pub struct Services {
     pub rooms: Rooms,
     /// The roster, the contact rules, and the school's rooms.
     pub school: School,
+    /// What goes to other servers, and what comes from them.
+    pub federation: Federation,
     /// Read receipts.
     pub receipts: Receipts,
     /// Who is typing.
@@ -53,6 +62,8 @@ pub struct Services {
     pub sync: Sync,
     /// Rate limits.
     pub limiter: Limiter,
+    /// Which servers are being answered.
+    pub origins: Origins,
     /// Figures for Prometheus.
     pub metrics: Arc<Metrics>,
     /// Whether the server is well.
@@ -77,5 +88,26 @@ impl Authenticate for Services {
 
     fn body_bytes_max(&self) -> usize {
         self.config.limits.request_bytes_max.as_usize()
+    }
+}
+
+impl Federated for Services {
+    fn federation(&self) -> &config::Federation {
+        &self.config.federation
+    }
+
+    fn keys(&self) -> &KeyRing {
+        self.remote.keys()
+    }
+
+    fn origins(&self) -> &Origins {
+        &self.origins
+    }
+
+    async fn heard_from(&self, origin: &ServerName) {
+        self.remote.keys().heard_from(origin);
+        if let Err(error) = self.remote.destinations().heard_from(origin).await {
+            tracing::error!(%error, %origin, "that a server is up cannot be noted");
+        }
     }
 }

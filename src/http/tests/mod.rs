@@ -3,3 +3,4 @@
 mod bounds;
 pub(in crate::http) mod fixture;
 mod requests;
+mod signed;

@@ -1,0 +1,16 @@
+//! The server-server API of the specification v1.19, a file per group of endpoints.
+//!
+//! Handlers take [`Signed`](crate::http::Signed): the sender's signature is checked before they run, and they see who it
+//! is in `origin`. What asks about a room goes through `room_access` first.
+
+pub mod directory;
+mod errors;
+pub mod event;
+pub mod history;
+pub mod keys;
+pub mod openid;
+pub mod query;
+mod room_access;
+pub mod state;
+pub mod version;
+mod written;

@@ -1,0 +1,43 @@
+//! May a server ask about a room at all? The first step of every handler with a room in its path.
+
+use std::sync::Arc;
+
+use ruma::{RoomId, ServerName};
+
+use super::errors::{denied_by_acl, not_in_room};
+use crate::{
+    http::{ApiError, services::Services},
+    rooms::{Room, ServerReader},
+};
+
+/// Refuses servers that the room's access list shuts out. For doors through which servers come in from outside
+/// (`make_join`, `send_join`, knocks, invites): there the room's existence is no secret.
+pub(in crate::api) async fn acl_check(services: &Services, room: &Room, origin: &ServerName) -> Result<(), ApiError> {
+    if services.rooms.acl_allows(room, origin).await? { Ok(()) } else { Err(denied_by_acl()) }
+}
+
+/// The room, for a server that has a joined member in it and is not shut out.
+///
+/// # Errors
+/// 403, the same for a room that does not exist and one that the server is not in.
+pub(in crate::api) async fn in_room(
+    services: &Services,
+    origin: &ServerName,
+    room: &RoomId,
+) -> Result<Arc<Room>, ApiError> {
+    Ok(reader_of(services, origin, room).await?.room)
+}
+
+/// The same, as the reader of the room's events.
+///
+/// # Errors
+/// As [`in_room`].
+pub(in crate::api) async fn reader_of(
+    services: &Services,
+    origin: &ServerName,
+    room: &RoomId,
+) -> Result<ServerReader, ApiError> {
+    let reader = services.rooms.server_reader(room, origin).await?.ok_or_else(not_in_room)?;
+    acl_check(services, &reader.room, origin).await?;
+    Ok(reader)
+}

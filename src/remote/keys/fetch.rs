@@ -1,0 +1,234 @@
+//! Gets key documents.
+//!
+//! Whoever needs a key that is not known can make this server ask for it, strangers included: so there is one fetch at
+//! a time for a server, a pause after each, and a longer one after each failure in a row.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use base64::Engine as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use ruma::{OwnedServerName, ServerName};
+use tokio::sync::watch;
+
+use super::{
+    document::{KeyDocument, is_signed_by},
+    known::{BASE64, Known},
+    ring::{FETCH_TIME_MAX, KEYS_KEPT_MAX, KeyRing, Ring},
+};
+use crate::store::{
+    Batch, StoreError,
+    schema::federation::{KEY_DOCUMENTS, KeyDocumentRecord, SERVER_KEYS, ServerKeyRecord},
+};
+
+/// Servers asked at once for one caller.
+const ASKED_AT_ONCE: usize = 20;
+/// How long a whole batch of servers may take; what is missing then counts as unknown.
+const BATCH_TIME_MAX: Duration = Duration::from_mins(1);
+/// A server is not asked again sooner after it answered.
+const PAUSE_AFTER_ANSWER: Duration = Duration::from_mins(1);
+/// A server is not asked again sooner after its first failure; the pause doubles with each.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_mins(30);
+
+/// A server is left alone for a while.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pause {
+    /// By `Clock::elapsed`.
+    pub(super) until: Duration,
+    /// Failures in a row.
+    pub(super) failures: u32,
+}
+
+impl KeyRing {
+    /// Fetches the documents of these servers, as far as they may be asked now, and waits for them.
+    pub(super) async fn fetch_all(&self, servers: HashSet<OwnedServerName>) {
+        if servers.is_empty() {
+            return;
+        }
+        // In a box: what the compiler knows of the closure's lifetimes is not enough for callers that spawn this.
+        // Owned and boxed: the compiler cannot tell that a closure's future is `Send` for every lifetime.
+        let fetches = servers.into_iter().map(|server| {
+            let ring = self.clone();
+            async move { ring.fetch(&server).await }.boxed()
+        });
+        let fetches = stream::iter(fetches.collect::<Vec<_>>()).for_each_concurrent(ASKED_AT_ONCE, |fetch| fetch);
+        let fetches = fetches.boxed();
+        if self.0.clock.timeout(BATCH_TIME_MAX, fetches).await.is_none() {
+            tracing::info!("not all keys of other servers arrived in time");
+        }
+    }
+
+    /// Fetches the document of a server, unless it is to be left alone, and waits until that has ended in some way.
+    pub(super) async fn fetch(&self, server: &ServerName) {
+        let Some(mut flight) = self.board(server) else { return };
+        // An error means that the task ended without a word.
+        let _ = flight.wait_for(|ended| *ended).await;
+    }
+
+    /// Fetches without waiting.
+    pub(super) fn refresh(&self, server: &ServerName) {
+        drop(self.board(server));
+    }
+
+    /// Joins the fetch under way, or starts one; `None` for servers to be left alone.
+    fn board(&self, server: &ServerName) -> Option<watch::Receiver<bool>> {
+        let ring = &self.0;
+        if server == ring.own.server_name() || !ring.config.federation.allows(server) {
+            return None;
+        }
+        let mut flights = ring.flights.lock();
+        if let Some(flight) = flights.get(server) {
+            return Some(flight.clone());
+        }
+        if ring.pauses.get(server).is_some_and(|pause| pause.until > ring.clock.elapsed()) {
+            return None;
+        }
+        let (ended, flight) = watch::channel(false);
+        flights.insert(server.to_owned(), flight.clone());
+        drop(flights);
+        let (ring, server) = (self.0.clone(), server.to_owned());
+        // A task of its own: a caller that goes away must not stop the fetch of those who wait for the same.
+        tokio::spawn(async move {
+            let landing = Landing { ring: &ring, server: &server };
+            let fetched = ring.clock.timeout(FETCH_TIME_MAX, ring.fetch_and_keep(&server)).await;
+            let succeeded = match fetched {
+                Some(Ok(succeeded)) => succeeded,
+                Some(Err(error)) => {
+                    tracing::error!(%error, "keys of another server cannot be stored");
+                    false
+                }
+                None => false,
+            };
+            ring.pause(&server, succeeded);
+            drop(landing);
+            let _ = ended.send(true);
+        });
+        Some(flight)
+    }
+}
+
+/// Takes the entry of a fetch away, however it ends.
+struct Landing<'a> {
+    ring: &'a Ring,
+    server: &'a ServerName,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        self.ring.flights.lock().remove(self.server);
+    }
+}
+
+impl Ring {
+    fn pause(&self, server: &ServerName, succeeded: bool) {
+        let failures = self.pauses.get(server).map_or(0, |pause| pause.failures);
+        let (failures, length) = if succeeded {
+            (0, PAUSE_AFTER_ANSWER)
+        } else {
+            (failures.saturating_add(1), PAUSE_AFTER_FAILURE.saturating_mul(1 << failures.min(16)).min(PAUSE_MAX))
+        };
+        self.pauses.insert(server.to_owned(), Pause { until: self.clock.elapsed() + length, failures });
+    }
+
+    /// Whether keys came.
+    async fn fetch_and_keep(&self, server: &ServerName) -> Result<bool, StoreError> {
+        let Ok(_place) = self.fetches.acquire().await else { return Ok(false) };
+        let document = match self.source.document(server).await {
+            Ok(text) => match KeyDocument::read_fresh(&text, server, self.clock.now_ms()) {
+                Ok(document) => Some(document),
+                Err(error) => {
+                    tracing::info!(%server, %error, "the keys of a server cannot be used");
+                    None
+                }
+            },
+            Err(error) => {
+                tracing::debug!(%server, %error, "the keys of a server cannot be had from it");
+                None
+            }
+        };
+        let document = match document {
+            Some(document) => document,
+            None => match self.ask_notaries(server).await {
+                Some(document) => document,
+                None => return Ok(false),
+            },
+        };
+        self.keep(server, &document).await?;
+        Ok(true)
+    }
+
+    /// Asks the trusted notaries one after the other. What they answer must be signed by them *and* by the server.
+    async fn ask_notaries(&self, server: &ServerName) -> Option<KeyDocument> {
+        let now_ms = self.clock.now_ms();
+        for notary in &self.config.federation.trusted_key_servers {
+            if notary == server || notary == self.own.server_name() {
+                continue;
+            }
+            let Ok(own) = self.notary_keys(notary).await else { continue };
+            let answers = match self.source.ask_notary(notary, server, now_ms).await {
+                Ok(answers) => answers,
+                Err(error) => {
+                    tracing::debug!(%notary, %server, %error, "a notary does not answer");
+                    continue;
+                }
+            };
+            let signed = answers.iter().take(16).filter(|text| is_signed_by(text, notary, &own));
+            let read = signed.filter_map(|text| KeyDocument::read(text, server, now_ms).ok());
+            if let Some(newest) = read.max_by_key(|document| document.valid_until_ms) {
+                return Some(newest);
+            }
+        }
+        None
+    }
+
+    /// A notary's own keys, fetched from it where they are not known.
+    async fn notary_keys(&self, notary: &ServerName) -> Result<Arc<Known>, StoreError> {
+        let known = self.known(notary).await?;
+        let now_ms = self.clock.now_ms();
+        if known.valid_until_ms > now_ms {
+            return Ok(known);
+        }
+        let text = self.source.document(notary).await.ok();
+        match text.and_then(|text| KeyDocument::read_fresh(&text, notary, now_ms).ok()) {
+            Some(document) => self.keep(notary, &document).await,
+            None => Ok(known),
+        }
+    }
+
+    /// Stores a document, and replaces what memory holds.
+    async fn keep(&self, server: &ServerName, document: &KeyDocument) -> Result<Arc<Known>, StoreError> {
+        let before = self.known(server).await?;
+        let now_ms = self.clock.now_ms();
+        let mut merged = document.merge(&before, now_ms);
+        let name = server.to_string();
+        let mut batch = Batch::new();
+        while merged.keys.len() > KEYS_KEPT_MAX {
+            let oldest = merged.keys.iter().min_by_key(|(_, key)| key.valid_until_ms).map(|(key_id, _)| key_id.clone());
+            let Some(oldest) = oldest else { break };
+            merged.keys.remove(&oldest);
+            batch.delete(&SERVER_KEYS, &(name.clone(), oldest.into()));
+        }
+        for (key_id, key) in &merged.keys {
+            if before.keys.get(key_id) == Some(key) {
+                continue;
+            }
+            let row = ServerKeyRecord {
+                key: BASE64.encode(key.verifying.as_bytes()),
+                valid_until_ms: key.valid_until_ms,
+                old: key.old,
+            };
+            batch.put(&SERVER_KEYS, &(name.clone(), key_id.to_string()), &row);
+        }
+        let row = KeyDocumentRecord {
+            json: document.json.clone(),
+            valid_until_ms: document.valid_until_ms,
+            fetched_ms: now_ms,
+        };
+        batch.put(&KEY_DOCUMENTS, &name, &row);
+        self.store.commit(batch).await?;
+        let merged = Arc::new(merged);
+        self.servers.insert(server.to_owned(), merged.clone());
+        Ok(merged)
+    }
+}

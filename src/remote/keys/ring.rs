@@ -1,0 +1,147 @@
+//! Keys by server.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use ruma::{OwnedServerName, ServerName};
+use tokio::sync::{Semaphore, watch};
+
+use super::{
+    fetch::Pause,
+    known::{Known, ServerKey},
+    notary::OwnDocument,
+    own::OwnKeys,
+    source::KeySource,
+};
+use crate::{
+    clock::Clock,
+    config::Config,
+    event::SigningKey,
+    store::{
+        Order, Store, StoreError,
+        schema::federation::{KEY_DOCUMENTS, SERVER_KEYS},
+    },
+};
+
+/// Servers whose keys are kept in memory, some 500 bytes each.
+const SERVERS_CACHED: usize = 10_000;
+/// Servers whose failures are remembered.
+const PAUSES_CACHED: usize = 10_000;
+/// The most keys of one server that are kept. A server that changes its key every week has five years.
+pub(super) const KEYS_KEPT_MAX: usize = 256;
+/// Documents fetched at once, all together.
+const FETCHES_MAX: usize = 64;
+
+/// What a [`KeyRing`] is made of.
+pub struct KeyRingParts {
+    /// Gets the documents of others.
+    pub source: Arc<dyn KeySource>,
+    /// Keeps what was fetched over restarts.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// This server's keys.
+    pub own: Arc<OwnKeys>,
+    /// Who is talked to, and which notaries are trusted.
+    pub config: Arc<Config>,
+}
+
+/// The keys of all servers. Cheap to clone.
+#[derive(Clone)]
+pub struct KeyRing(pub(super) Arc<Ring>);
+
+pub(super) struct Ring {
+    pub(super) source: Arc<dyn KeySource>,
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) own: Arc<OwnKeys>,
+    pub(super) own_known: Arc<Known>,
+    pub(super) own_document: Mutex<Option<OwnDocument>>,
+    pub(super) config: Arc<Config>,
+    pub(super) servers: Cache<OwnedServerName, Arc<Known>>,
+    /// Until when a server is not asked again, by [`Clock::elapsed`].
+    pub(super) pauses: Cache<OwnedServerName, Pause>,
+    /// Fetches under way. Bounded by who waits for them and by `fetches`.
+    pub(super) flights: Mutex<HashMap<OwnedServerName, watch::Receiver<bool>>>,
+    pub(super) fetches: Semaphore,
+    /// Threads that check signatures.
+    pub(super) checkers: Arc<Semaphore>,
+}
+
+impl KeyRing {
+    /// A ring over what is stored.
+    pub fn new(parts: KeyRingParts) -> Self {
+        let KeyRingParts { source, store, clock, own, config } = parts;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self(Arc::new(Ring {
+            source,
+            store,
+            clock,
+            own_known: Arc::new(own.known()),
+            own,
+            own_document: Mutex::default(),
+            config,
+            servers: Cache::new(SERVERS_CACHED),
+            pauses: Cache::new(PAUSES_CACHED),
+            flights: Mutex::default(),
+            fetches: Semaphore::new(FETCHES_MAX),
+            checkers: Arc::new(Semaphore::new(cores)),
+        }))
+    }
+
+    /// The key this server signs with.
+    pub fn signing_key(&self) -> &Arc<SigningKey> {
+        self.0.own.current()
+    }
+
+    /// This server's name.
+    pub fn server_name(&self) -> &ServerName {
+        self.0.own.server_name()
+    }
+
+    /// Forgets that a server did not answer: it has just been heard from.
+    pub fn heard_from(&self, server: &ServerName) {
+        if self.0.pauses.peek(server).is_some_and(|pause| pause.failures > 0) {
+            self.0.pauses.remove(server);
+        }
+    }
+}
+
+impl Ring {
+    /// What is known of a server's keys without asking anybody.
+    pub(super) async fn known(&self, server: &ServerName) -> Result<Arc<Known>, StoreError> {
+        if server == self.own.server_name() {
+            return Ok(self.own_known.clone());
+        }
+        if let Some(known) = self.servers.get(server) {
+            return Ok(known);
+        }
+        let name = server.to_string();
+        let rows = self.store.prefix(&SERVER_KEYS, &name, Order::Ascending, KEYS_KEPT_MAX).await?;
+        let document = self.store.get(&KEY_DOCUMENTS, &name).await?;
+        let keys = rows.into_iter().filter_map(|((_, key_id), row)| {
+            Some((key_id.into(), ServerKey::read(&row.key, row.valid_until_ms, row.old)?))
+        });
+        let mut known = Known { keys: keys.collect(), ..Known::default() };
+        if let Some(document) = document {
+            known.fetched_ms = document.fetched_ms;
+            known.valid_until_ms = document.valid_until_ms.min(document.fetched_ms.saturating_add(WEEK_MS));
+        }
+        let known = Arc::new(known);
+        // A fetch that ended meanwhile knows more than these rows.
+        match self.servers.get(server) {
+            Some(newer) => Ok(newer),
+            None => {
+                self.servers.insert(server.to_owned(), known.clone());
+                Ok(known)
+            }
+        }
+    }
+}
+
+/// A document is not relied upon for longer, whatever it says, in milliseconds ("the lesser of this field and 7 days").
+pub(super) const WEEK_MS: u64 = 7 * 24 * 3600 * 1000;
+
+/// How long a fetch for something that waits may take, the notaries included.
+pub(super) const FETCH_TIME_MAX: Duration = Duration::from_secs(25);

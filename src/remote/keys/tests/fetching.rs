@@ -1,0 +1,131 @@
+//! When documents are fetched, and when they are not.
+
+use std::time::Duration;
+
+use ruma::{ServerName, server_name};
+
+use super::network::{DAY_MS, Fixture, NOW_MS, document, key, signed};
+use crate::{config::ServerPattern, remote::keys::VerifyError};
+
+fn a() -> &'static ServerName {
+    server_name!("a.example")
+}
+
+fn greeting(number: u8) -> String {
+    signed(r#"{"hello":"school"}"#, &key(a(), number))
+}
+
+#[tokio::test]
+async fn a_key_is_fetched_once_and_kept_over_a_restart() {
+    let fixture = Fixture::new();
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
+    fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    fixture.restarted().verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    assert_eq!(fixture.network.times_asked(), 1);
+}
+
+#[tokio::test]
+async fn what_is_signed_wrongly_by_another_or_not_at_all_is_refused() {
+    let fixture = Fixture::new();
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
+    let verify = async |text: String| fixture.ring.verify_json(text.as_bytes(), a()).await;
+    let changed = greeting(1).replace("school", "scholar");
+    assert_eq!(verify(changed).await, Err(VerifyError::BadSignature(a().to_owned())));
+    assert_eq!(verify("{}".to_owned()).await, Err(VerifyError::NoSignature(a().to_owned())));
+    let other = signed("{}", &key(server_name!("b.example"), 1));
+    assert_eq!(verify(other).await, Err(VerifyError::NoSignature(a().to_owned())));
+    assert!(matches!(verify("{".to_owned()).await, Err(VerifyError::Malformed(_))));
+}
+
+#[tokio::test]
+async fn strangers_cannot_make_this_server_ask_without_end() {
+    let fixture = Fixture::new();
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
+    // A server that answers, but never with the key that is wanted.
+    for _ in 0..10 {
+        let refused = fixture.ring.verify_json(greeting(9).as_bytes(), a()).await;
+        assert_eq!(refused, Err(VerifyError::UnknownKey(a().to_owned())));
+    }
+    assert_eq!(fixture.network.times_asked(), 1);
+    fixture.clock.advance(Duration::from_secs(61));
+    fixture.network.publish(a(), document(&[&key(a(), 9)], &[], NOW_MS + DAY_MS));
+    fixture.ring.verify_json(greeting(9).as_bytes(), a()).await.unwrap();
+    assert_eq!(fixture.network.times_asked(), 2);
+}
+
+#[tokio::test]
+async fn a_dead_server_is_asked_less_and_less_often() {
+    let fixture = Fixture::new();
+    let mut asked_at = Vec::new();
+    for second in 0..200_u64 {
+        let before = fixture.network.times_asked();
+        fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap_err();
+        if fixture.network.times_asked() > before {
+            asked_at.push(second);
+        }
+        fixture.clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(asked_at, [0, 5, 15, 35, 75, 155]);
+}
+
+#[tokio::test]
+async fn many_who_wait_for_one_server_make_one_fetch() {
+    let fixture = Fixture::new();
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
+    let closed = fixture.network.gate.write().await;
+    let waiting: Vec<_> = (0..20)
+        .map(|_| {
+            let ring = fixture.ring.clone();
+            tokio::spawn(async move { ring.verify_json(greeting(1).as_bytes(), a()).await })
+        })
+        .collect();
+    while fixture.network.times_asked() == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(closed);
+    for one in waiting {
+        one.await.unwrap().unwrap();
+    }
+    assert_eq!(fixture.network.times_asked(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_talked_to_is_not_asked() {
+    let fixture = Fixture::with(|config| config.federation.allow = vec![ServerPattern::parse("b.example").unwrap()]);
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
+    let refused = fixture.ring.verify_json(greeting(1).as_bytes(), a()).await;
+    assert_eq!(refused, Err(VerifyError::UnknownKey(a().to_owned())));
+    assert_eq!(fixture.network.times_asked(), 0);
+}
+
+#[tokio::test]
+async fn a_key_out_of_use_signs_no_requests() {
+    let fixture = Fixture::new();
+    let (new, old) = (key(a(), 1), key(a(), 2));
+    fixture.network.publish(a(), document(&[&new], &[(&old, NOW_MS - 1)], NOW_MS + DAY_MS));
+    let refused = fixture.ring.verify_json(greeting(2).as_bytes(), a()).await;
+    assert_eq!(refused, Err(VerifyError::KeyNotValid(a().to_owned())));
+    fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    // After its time the document is fetched anew; while the server is down, nothing it signs is believed.
+    fixture.network.silence(a());
+    fixture.clock.advance(Duration::from_hours(25));
+    let refused = fixture.ring.verify_json(greeting(1).as_bytes(), a()).await;
+    assert_eq!(refused, Err(VerifyError::KeyNotValid(a().to_owned())));
+}
+
+#[tokio::test]
+async fn keys_are_refreshed_before_they_end() {
+    let fixture = Fixture::new();
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
+    fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    fixture.clock.advance(Duration::from_hours(13));
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + 3 * DAY_MS));
+    fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    // The fetch beside the request ends before one that joins it.
+    fixture.ring.fetch(a()).await;
+    assert_eq!(fixture.network.times_asked(), 2);
+    fixture.network.silence(a());
+    fixture.clock.advance(Duration::from_hours(20));
+    fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+}

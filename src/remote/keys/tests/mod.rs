@@ -1,0 +1,8 @@
+//! The key ring in a network of servers in memory.
+
+mod documents;
+mod events;
+mod fetching;
+pub(crate) mod network;
+mod notary;
+mod own;
