@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::{
         Pdu, PowerLevels,
-        content::{self, JoinRules, RelatesTo, ServerAcl},
+        content::{self, JoinRules, Policy as PolicyServer, RelatesTo, ServerAcl},
         redact,
     },
     notify::Concerned,
@@ -266,8 +266,9 @@ async fn server_joined(
     let first = is && joined == 1;
     Ok((first || joined == 0).then(|| -> OrderedRow {
         Box::new(move |order, made| {
-            let left = (!is).then(|| Position(u64::try_from(order).unwrap_or(0)));
-            made.put(&SERVER_ROOMS, &(server, room), &ServerRoomRecord { left });
+            let since = Position(u64::try_from(order).unwrap_or(0));
+            let record = ServerRoomRecord { since, left: (!is).then_some(since) };
+            made.put(&SERVER_ROOMS, &(server, room), &record);
         })
     }))
 }
@@ -286,6 +287,9 @@ fn refresh(view: &mut RoomView, room: &Room, kind: &StateEventType, key: &str, p
         StateEventType::RoomJoinRules => view.join_rules = Arc::new(JoinRules::read(content)),
         StateEventType::RoomServerAcl => view.acl = pdu.map(|pdu| Arc::new(ServerAcl::read(&pdu.content))),
         StateEventType::RoomHistoryVisibility => view.history_visibility = content::history_visibility(content),
+        kind if kind.to_string() == "m.room.policy" => {
+            view.policy_server = PolicyServer::read(content).map(Arc::new);
+        }
         _ => {}
     }
 }

@@ -98,7 +98,8 @@ impl Rooms {
             event.origin_server_ts = Some(at);
             let room_id =
                 if rules.authorization.room_create_event_id_as_room_id { None } else { Some(self.new_room_id()?) };
-            let pdu = self.build(event.clone(), room_id, Vec::new(), Vec::new(), 1, rules)?;
+            let draft = self.draft(event.clone(), room_id, Vec::new(), Vec::new(), 1);
+            let pdu = draft.build(rules, &self.parts.key)?;
             // In this order: a writer that gives the id up has made the room findable before.
             if let Some(taken) = self.writes.take_room_id(&pdu.room_id)
                 && self.parts.store.room(&pdu.room_id).await?.is_none()
@@ -129,6 +130,7 @@ fn first_view(create: &Arc<Event>, rules: &RoomVersionRules, state: StateRoot) -
         invited_count: 0,
         servers: Arc::from([]),
         acl: None,
+        policy_server: None,
         created: Arc::new(created),
         create: create.clone(),
         power_event: None,

@@ -25,7 +25,7 @@ use crate::{
     clock::Clock,
     event::{
         PowerLevels, SigningKey,
-        content::{self, Create, JoinRules, ServerAcl},
+        content::{self, Create, JoinRules, Policy as PolicyServer, ServerAcl},
         room_version,
     },
     ids::Ids,
@@ -272,6 +272,7 @@ impl Rooms {
         let join_rules = self.state_event(number, state, &StateEventType::RoomJoinRules, "").await?;
         let visibility = self.state_event(number, state, &StateEventType::RoomHistoryVisibility, "").await?;
         let acl = self.state_event(number, state, &StateEventType::RoomServerAcl, "").await?;
+        let policy_server = self.state_event(number, state, &"m.room.policy".into(), "").await?;
         let members = self.parts.store.prefix(&MEMBERS, &number, Order::Ascending, LIST_MAX).await?;
         let servers = self.parts.store.prefix(&ROOM_SERVERS, &number, Order::Ascending, LIST_MAX).await?;
         let count = |wanted| members.iter().filter(|(_, m)| m.membership == wanted).count() as u64;
@@ -294,6 +295,7 @@ impl Rooms {
             invited_count: count(Membership::Invite),
             power_event: power,
             acl: acl.map(|event| Arc::new(ServerAcl::read(&event.pdu.content))),
+            policy_server: policy_server.and_then(|event| PolicyServer::read(&event.pdu.content)).map(Arc::new),
             create,
         })
     }

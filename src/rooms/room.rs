@@ -22,7 +22,7 @@ use super::acl::AclMemo;
 use crate::{
     event::{
         PowerLevels,
-        content::{Create, JoinRules, ServerAcl},
+        content::{Create, JoinRules, Policy as PolicyServer, ServerAcl},
     },
     store::{
         Batch, Event, EventNo, Position, RoomNo, ServerNo, Store, StoreError, UserNo,
@@ -110,6 +110,8 @@ pub struct RoomView {
     pub servers: Arc<[(ServerNo, u64)]>,
     /// Which servers may take part, if the room says so.
     pub acl: Option<Arc<ServerAcl>>,
+    /// The server that looks at the room's events first, if the room names one.
+    pub policy_server: Option<Arc<PolicyServer>>,
 }
 
 /// An event without successors.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::StatusCode;
-use ruma::api::{error::ErrorCode, federation::transactions::send_transaction_message::v1 as send_transaction_message_v1};
+use ruma::api::{
+    error::ErrorCode, federation::transactions::send_transaction_message::v1 as send_transaction_message_v1,
+};
 
 use crate::{
     federation::inbound::TransactionError,

@@ -12,7 +12,7 @@ use std::{
 use parking_lot::Mutex;
 use ruma::{OwnedServerName, ServerName};
 use tokio::sync::Semaphore;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{parked::Lane, transaction::InboundParts};
 use crate::{
@@ -43,7 +43,6 @@ pub(super) struct Inbox(Arc<Inner>);
 pub(super) struct Inner {
     pub(super) rooms: Rooms,
     pub(super) clock: Clock,
-    tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
     places: Semaphore,
     workers: Mutex<HashMap<RoomNo, Worker>>,
@@ -75,7 +74,6 @@ impl Inbox {
         Self(Arc::new(Inner {
             rooms: parts.rooms.clone(),
             clock: parts.clock.clone(),
-            tasks: parts.tasks.clone(),
             stopping: parts.stopping.clone(),
             places: Semaphore::new(ROOMS_AT_ONCE),
             workers: Mutex::default(),
@@ -115,7 +113,7 @@ impl Inbox {
         if !worker.running {
             worker.running = true;
             let inbox = self.clone();
-            self.0.tasks.spawn(async move { inbox.work(room).await });
+            tokio::spawn(async move { inbox.work(room).await });
         }
     }
 
@@ -226,7 +224,7 @@ impl Inbox {
         let lane = worker.lanes.entry(origin.clone()).or_default();
         if lane.push(row) {
             let (inbox, room) = (self.clone(), room.clone());
-            self.0.tasks.spawn(async move { inbox.work_lane(&room, &origin).await });
+            tokio::spawn(async move { inbox.work_lane(&room, &origin).await });
         }
     }
 

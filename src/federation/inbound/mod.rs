@@ -6,11 +6,13 @@
 //! | file | what |
 //! |---|---|
 //! | `transaction` | takes a transaction in: once, bounded, checked against each room's ACL |
+//! | `edus` | ephemeral items |
 //! | `inbox` | the rows that wait, and the worker of each room that has some |
 //! | `parked` | events that lack what came before them, fetched for where they delay nobody else |
 
+mod edus;
 mod inbox;
 mod parked;
 mod transaction;
 
-pub use transaction::{Inbound, InboundParts, TransactionError};
+pub use transaction::{Answers, Inbound, InboundParts, TransactionError};

@@ -70,18 +70,13 @@ impl Inbox {
                         tracing::warn!(room = %room.id, %origin, %error, "an event is given up");
                         return Ok(());
                     };
-                    tokio::time::sleep(*pause).await;
+                    self.inner().clock.sleep(*pause).await;
                 }
             }
         }
     }
 
-    async fn try_parked(
-        &self,
-        room: &Arc<Room>,
-        origin: &ServerName,
-        row: &Waiting,
-    ) -> Result<Outcome, ReceiveError> {
+    async fn try_parked(&self, room: &Arc<Room>, origin: &ServerName, row: &Waiting) -> Result<Outcome, ReceiveError> {
         let rooms = &self.inner().rooms;
         let event = match rooms.verify_one(&room.id, &room.rules, &row.record.json).await {
             Ok(event) => event,

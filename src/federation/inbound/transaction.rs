@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -10,7 +11,7 @@ use quick_cache::sync::Cache;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
 use crate::{
@@ -29,6 +30,8 @@ const PDUS_MAX: usize = 50;
 const ANSWERS_KEPT: usize = 4_096;
 /// How long it is remembered that a transaction was taken in, in milliseconds.
 const REMEMBERED_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How often old ones are forgotten.
+const TIDIED: Duration = Duration::from_hours(1);
 /// Rows that one sweep looks at.
 const SWEEP_MAX: usize = 50_000;
 
@@ -55,9 +58,7 @@ pub struct InboundParts {
     pub rooms: Rooms,
     /// The time.
     pub clock: Clock,
-    /// The workers, so that a shutdown can wait for them.
-    pub tasks: TaskTracker,
-    /// Ends them.
+    /// Ends the workers.
     pub stopping: CancellationToken,
 }
 
@@ -94,9 +95,17 @@ impl Inbound {
         Self { rooms, clock, inbox, locks: Arc::default(), answers: Arc::new(Cache::new(ANSWERS_KEPT)) }
     }
 
-    /// Goes on with what was left in the inbox.
-    pub async fn resume(&self) -> Result<(), StoreError> {
-        self.inbox.resume().await
+    /// Goes on with what was left in the inbox, and forgets what is old from time to time. Never ends by itself.
+    pub async fn run(self) {
+        if let Err(error) = self.inbox.resume().await {
+            tracing::error!(%error, "what was left in the inbox cannot be read");
+        }
+        loop {
+            self.clock.sleep(TIDIED).await;
+            if let Err(error) = self.tidy().await {
+                tracing::error!(%error, "old transactions cannot be forgotten");
+            }
+        }
     }
 
     /// Takes the events of a transaction into the inbox. Its ephemeral items are dealt with by the caller, first; `new`
@@ -206,8 +215,8 @@ impl Inbound {
         lock
     }
 
-    /// Forgets transactions of long ago. Run now and then.
-    pub async fn tidy(&self) -> Result<(), StoreError> {
+    /// Forgets transactions of long ago.
+    async fn tidy(&self) -> Result<(), StoreError> {
         let store = self.rooms.store();
         let old = self.clock.now_ms().saturating_sub(REMEMBERED_MS);
         let mut batch = Batch::new();

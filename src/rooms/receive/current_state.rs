@@ -8,11 +8,7 @@ use crate::{
 };
 
 /// Checks an event against what the room is now. `before` is the state it was already checked against.
-pub(super) async fn check(
-    writer: &Writer,
-    pdu: &Pdu,
-    before: StateRoot,
-) -> Result<Result<(), AuthError>, StoreError> {
+pub(super) async fn check(writer: &Writer, pdu: &Pdu, before: StateRoot) -> Result<Result<(), AuthError>, StoreError> {
     let current = writer.view().state;
     if current == before {
         return Ok(Ok(()));

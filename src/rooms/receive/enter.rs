@@ -103,8 +103,7 @@ impl Rooms {
         version: &RoomVersionId,
         create: &Verified,
     ) -> Result<Writer, ReceiveError> {
-        let rules =
-            room_version::supported(version).ok_or_else(|| RoomsError::UnsupportedVersion(version.clone()))?;
+        let rules = room_version::supported(version).ok_or_else(|| RoomsError::UnsupportedVersion(version.clone()))?;
         if content::create_room_version(&create.pdu().content).as_ref() != Some(version) {
             return Err(ReceiveError::Answer("a create event of another version"));
         }
@@ -131,6 +130,7 @@ impl Rooms {
             invited_count: 0,
             servers: Arc::from([]),
             acl: None,
+            policy_server: None,
             create,
         };
         let room = Arc::new(Room::new(room_id.clone(), number, version.clone(), rules, Arc::new(view.clone())));

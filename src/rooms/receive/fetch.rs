@@ -90,7 +90,8 @@ impl Rooms {
         }
         let mut answers = stream::iter(ids.into_iter().take(10 * SINGLE_MAX))
             .map(|id| async move { self.fetch_event(room, server, &id).await })
-            .buffer_unordered(SINGLE_AT_ONCE);
+            .buffer_unordered(SINGLE_AT_ONCE)
+            .boxed();
         let mut events = Vec::new();
         let mut failure = None;
         while let Some(answer) = answers.next().await {

@@ -1,7 +1,7 @@
 //! Check 1: is it an event of this room at all?
 
-use ruma::room_version_rules::RoomVersionRules;
 use ruma::RoomId;
+use ruma::room_version_rules::RoomVersionRules;
 
 use super::Refusal;
 use crate::event::Pdu;

@@ -51,10 +51,8 @@ impl Rooms {
             }
             self.receive_bridging(room, origin, event, &mut states).await
         };
-        match tokio::time::timeout(TIME_MAX, receiving).await {
-            Ok(received) => received,
-            Err(_) => Err(ReceiveError::Answer("it took too long")),
-        }
+        let received = self.parts.clock.timeout(TIME_MAX, receiving).await;
+        received.unwrap_or(Err(ReceiveError::Answer("it took too long")))
     }
 
     /// Events between those that are known and this one, in the order of the history.

@@ -21,6 +21,7 @@
 //! | `outliers` | events of auth chains and states, which have no place yet |
 //! | `gaps` | what is missing before an event, asked of other servers |
 //! | `fetch` | the questions to other servers |
+//! | `history` | history that is fetched after what followed it |
 //! | `enter` | a room made of the answer to a join |
 
 mod auth_events;
@@ -30,6 +31,7 @@ mod fetch;
 mod format;
 mod gaps;
 mod hash;
+mod history;
 mod outliers;
 mod pipeline;
 mod policy_server;

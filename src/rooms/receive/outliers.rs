@@ -32,6 +32,12 @@ impl<'a> From<&'a Room> for Ground<'a> {
     }
 }
 
+impl<'a> From<&'a Arc<Room>> for Ground<'a> {
+    fn from(room: &'a Arc<Room>) -> Self {
+        Self::from(&**room)
+    }
+}
+
 /// Outliers that were added to a batch, and those known before.
 #[derive(Default)]
 pub(in crate::rooms) struct Outliers {

@@ -6,11 +6,7 @@ use super::Refusal;
 use crate::{event::Pdu, remote::KeyRing};
 
 /// Checks many events at once; what each answer says besides is whether the content hash fits.
-pub(super) async fn check(
-    keys: &KeyRing,
-    pdus: &[Pdu],
-    rules: &RoomVersionRules,
-) -> Vec<Result<Hashes, Refusal>> {
+pub(super) async fn check(keys: &KeyRing, pdus: &[Pdu], rules: &RoomVersionRules) -> Vec<Result<Hashes, Refusal>> {
     let verified = keys.verify_pdus(pdus, rules).await;
     verified.into_iter().map(|checked| checked.map_err(Refusal::Signature)).collect()
 }

@@ -5,9 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 use ruma::events::StateEventType;
 
 use crate::{
-    event::{Pdu, auth::{self, AuthError}},
+    event::{
+        Pdu,
+        auth::{self, AuthError},
+    },
     rooms::{Room, Rooms},
-    store::{Batch, Event, StoreError, Verdict, state_tree::StateRoot},
+    store::{Event, StoreError, Verdict, state_tree::StateRoot},
 };
 
 /// What a state says to the rules about one event.
@@ -34,26 +37,6 @@ impl Rooms {
             }
         }
         Ok(Ok(found))
-    }
-
-    /// The state that several events leave behind, resolved; its new nodes are written with `batch`.
-    pub(super) async fn state_after(
-        &self,
-        room: &Room,
-        events: &[Arc<Event>],
-        batch: &mut Batch,
-    ) -> Result<StateRoot, StoreError> {
-        let mut states: Vec<StateRoot> = Vec::new();
-        for event in events {
-            if !states.contains(&event.header.state_after) {
-                states.push(event.header.state_after);
-            }
-        }
-        match &*states {
-            [] => Ok(StateRoot::EMPTY),
-            [only] => Ok(*only),
-            _ => self.resolver.resolve(room.number, &room.rules, &states, batch).await,
-        }
     }
 }
 

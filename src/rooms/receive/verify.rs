@@ -57,18 +57,12 @@ impl Rooms {
         rules: &RoomVersionRules,
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Vec<Result<Verified, Refusal>> {
-        let parsed: Vec<_> =
-            texts.into_iter().map(|text| format::check(text, room, rules)).collect();
+        let parsed: Vec<_> = texts.into_iter().map(|text| format::check(text, room, rules)).collect();
         verify_parsed(self.parts.remote.keys(), parsed, rules).await
     }
 
     /// The same for one event.
-    pub async fn verify_one(
-        &self,
-        room: &RoomId,
-        rules: &RoomVersionRules,
-        text: &str,
-    ) -> Result<Verified, Refusal> {
+    pub async fn verify_one(&self, room: &RoomId, rules: &RoomVersionRules, text: &str) -> Result<Verified, Refusal> {
         let checked = self.verify(room, rules, [text]).await.pop();
         checked.unwrap_or_else(|| Err(Refusal::Format("nothing".to_owned())))
     }
@@ -85,8 +79,7 @@ async fn verify_parsed(
     rules: &RoomVersionRules,
 ) -> Vec<Result<Verified, Refusal>> {
     let mut well_formed = Vec::with_capacity(parsed.len());
-    let places: Vec<Result<(), Refusal>> =
-        parsed.into_iter().map(|pdu| pdu.map(|pdu| well_formed.push(pdu))).collect();
+    let places: Vec<Result<(), Refusal>> = parsed.into_iter().map(|pdu| pdu.map(|pdu| well_formed.push(pdu))).collect();
     let signed = signatures::check(keys, &well_formed, rules).await;
     let mut checked = well_formed.into_iter().zip(signed);
     places
