@@ -10,7 +10,7 @@ use ruma::{
 };
 
 use super::{
-    body,
+    body::{self, BodyStream},
     connect::{Connections, Ports, failure},
     destinations::{Attempt, Destinations},
     discovery::{Route, WellKnown, may_delegate},
@@ -217,6 +217,23 @@ impl Client {
         self.ask(Draft { server, request, signed: true }, terms).await
     }
 
+    /// The same for long answers (media): they are read piece by piece, each within the time of `terms`.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RemoteError::Answer`] for every status from 300.
+    pub async fn send_streaming(
+        &self,
+        server: &ServerName,
+        request: http::Request<Vec<u8>>,
+        terms: Terms,
+    ) -> Result<http::Response<BodyStream>, RemoteError> {
+        let attempt = self.attempt(server, terms).await?;
+        let opening = self.open(Draft { server, request, signed: true });
+        let opened = self.0.clock.timeout(terms.within, opening).await.unwrap_or_else(|| Err(too_slow()));
+        self.note(&attempt, opened.as_ref().err(), terms).await;
+        Ok(split(opened?, |answer| BodyStream::new(answer, self.0.clock.clone(), terms)))
+    }
+
     /// `GET` of an address of the web, without signature: what others point at. Redirects are followed, and no address
     /// of a private network is asked on any hop.
     ///
@@ -236,39 +253,46 @@ impl Client {
             return Err(RemoteError::unreachable(Unreachable::Dns, "its address may not be reached"));
         }
         let request = reqwest::Request::new(http::Method::GET, url);
-        let exchange = exchange(&self.0.connections.web, request, bytes_max);
+        let exchange = async { collect(execute(&self.0.connections.web, request).await?, bytes_max).await };
         self.0.clock.timeout(within, exchange).await.unwrap_or_else(|| Err(too_slow()))
     }
 
     /// Asks, and notes whether the server works.
     async fn ask(&self, draft: Draft<'_>, terms: Terms) -> Result<http::Response<Bytes>, RemoteError> {
-        self.check(draft.server)?;
-        let attempt = self.0.destinations.attempt(draft.server).await?;
-        if let Some(until_ms) = attempt.pausing.filter(|_| !terms.anyway) {
-            return Err(RemoteError::Backoff { until_ms });
-        }
-        let exchange = self.exchange(draft, terms.bytes_max);
+        let attempt = self.attempt(draft.server, terms).await?;
+        let exchange = async { collect(self.open(draft).await?, terms.bytes_max).await };
         let answer = self.0.clock.timeout(terms.within, exchange).await.unwrap_or_else(|| Err(too_slow()));
-        self.note(&attempt, &answer, terms).await;
+        self.note(&attempt, answer.as_ref().err(), terms).await;
         answer
     }
 
-    async fn note(&self, attempt: &Attempt, answer: &Result<http::Response<Bytes>, RemoteError>, terms: Terms) {
+    /// Whether the server may be asked now.
+    async fn attempt(&self, server: &ServerName, terms: Terms) -> Result<Attempt, RemoteError> {
+        self.check(server)?;
+        let attempt = self.0.destinations.attempt(server).await?;
+        match attempt.pausing.filter(|_| !terms.anyway) {
+            Some(until_ms) => Err(RemoteError::Backoff { until_ms }),
+            None => Ok(attempt),
+        }
+    }
+
+    async fn note(&self, attempt: &Attempt, error: Option<&RemoteError>, terms: Terms) {
         let destinations = &self.0.destinations;
-        match answer {
-            Err(RemoteError::Unreachable { kind: Unreachable::Timeout, .. }) if terms.within < PATIENCE => {}
-            Err(RemoteError::Unreachable { .. }) => destinations.record_failure(attempt, None).await,
-            Err(RemoteError::Answer(refused)) if refused.is_down() => {
+        match error {
+            Some(RemoteError::Unreachable { kind: Unreachable::Timeout, .. }) if terms.within < PATIENCE => {}
+            Some(RemoteError::Unreachable { .. }) => destinations.record_failure(attempt, None).await,
+            Some(RemoteError::Answer(refused)) if refused.is_down() => {
                 let asked = refused.retry_after_s.map(Duration::from_secs);
                 destinations.record_failure(attempt, asked).await;
             }
             // The request never left.
-            Err(RemoteError::Request(_) | RemoteError::Store(_)) => {}
-            Ok(_) | Err(_) => destinations.record_success(attempt).await,
+            Some(RemoteError::Request(_) | RemoteError::Store(_)) => {}
+            Some(_) | None => destinations.record_success(attempt).await,
         }
     }
 
-    async fn exchange(&self, draft: Draft<'_>, bytes_max: usize) -> Result<http::Response<Bytes>, RemoteError> {
+    /// Finds the server and sends the request; the body of the answer is still to be read.
+    async fn open(&self, draft: Draft<'_>) -> Result<reqwest::Response, RemoteError> {
         let Draft { server, request, signed } = draft;
         let route = self.route(server).await?;
         let url = url(&route, &request)?;
@@ -281,7 +305,7 @@ impl Client {
         }
         let connections = &self.0.connections;
         let client = if route.direct { &connections.direct } else { &connections.matrix };
-        exchange(client, outgoing(&route, (parts.method, url), headers, body), bytes_max).await
+        execute(client, outgoing(&route, (parts.method, url), headers, body)).await
     }
 
     async fn route(&self, server: &ServerName) -> Result<Route, RemoteError> {
@@ -295,21 +319,30 @@ fn too_slow() -> RemoteError {
     RemoteError::unreachable(Unreachable::Timeout, "no complete answer in time")
 }
 
-async fn exchange(
-    client: &reqwest::Client,
-    request: reqwest::Request,
-    bytes_max: usize,
-) -> Result<http::Response<Bytes>, RemoteError> {
+/// The answer, unless it is an error.
+async fn execute(client: &reqwest::Client, request: reqwest::Request) -> Result<reqwest::Response, RemoteError> {
     let mut answer = client.execute(request).await.map_err(failure)?;
-    let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-    if status.as_u16() >= 300 {
-        let body = body::beginning(answer, ERROR_BYTES_MAX).await;
-        return Err(RemoteError::Answer(Box::new(Refused::read(status, &headers, &body))));
+    let status = answer.status();
+    if status.as_u16() < 300 {
+        return Ok(answer);
     }
-    let mut whole = http::Response::new(body::collect(answer, bytes_max).await?);
-    *whole.status_mut() = status;
-    *whole.headers_mut() = headers;
-    Ok(whole)
+    let headers = std::mem::take(answer.headers_mut());
+    let body = body::beginning(answer, ERROR_BYTES_MAX).await;
+    Err(RemoteError::Answer(Box::new(Refused::read(status, &headers, &body))))
+}
+
+async fn collect(answer: reqwest::Response, bytes_max: usize) -> Result<http::Response<Bytes>, RemoteError> {
+    let (parts, answer) = split(answer, |answer| answer).into_parts();
+    Ok(http::Response::from_parts(parts, body::collect(answer, bytes_max).await?))
+}
+
+/// Status and headers, with `body` of the rest.
+fn split<B>(mut answer: reqwest::Response, body: impl FnOnce(reqwest::Response) -> B) -> http::Response<B> {
+    let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+    let mut split = http::Response::new(body(answer));
+    *split.status_mut() = status;
+    *split.headers_mut() = headers;
+    split
 }
 
 /// The answer in ruma's form.

@@ -173,8 +173,7 @@ pub(super) fn failure(error: reqwest::Error) -> RemoteError {
     let mut cause = error.source();
     while let Some(error) = cause {
         text = format!("{text}: {error}");
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+        if is_tls(error) {
             kind = Unreachable::Tls;
         } else if error.is::<super::dns::DnsError>() || text.ends_with("may be reached") {
             kind = Unreachable::Dns;
@@ -182,4 +181,11 @@ pub(super) fn failure(error: reqwest::Error) -> RemoteError {
         cause = error.source();
     }
     if is_builder { RemoteError::Request(text) } else { RemoteError::unreachable(kind, text) }
+}
+
+/// An error of TLS, also where the layers between have wrapped it into errors of input and output: those do not name
+/// what is inside as their source.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let inner = || error.downcast_ref::<std::io::Error>()?.get_ref();
+    error.is::<rustls::Error>() || inner().is_some_and(|inner| is_tls(inner))
 }

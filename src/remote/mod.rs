@@ -39,6 +39,7 @@ mod tls;
 mod tests;
 
 pub use self::{
+    body::BodyStream,
     client::{Client, ClientError, ClientParts},
     destinations::Destinations,
     dns::DnsError,

@@ -36,7 +36,12 @@ fn open(store: &Store, clock: &Clock) -> Outbox {
         clock: clock.clone(),
         ids: Ids::seeded(1),
         server_name: OwnedServerName::try_from("school.example").unwrap(),
-        federation: Federation { allow, trusted_ca: Vec::new(), allow_private_addresses: false },
+        federation: Federation {
+            allow,
+            trusted_ca: Vec::new(),
+            trusted_key_servers: Vec::new(),
+            allow_private_addresses: false,
+        },
     })
 }
 
@@ -52,8 +57,8 @@ impl Fixture {
         let mut batch = Batch::new();
         let server = <&ServerName>::try_from(server).unwrap();
         let messages = messages(&[text.to_owned()]);
-        let sending = self.outbox.to_device(&mut batch, server, user_id!("@a:school.example"), &"m.x".into(), messages);
-        sending.await.unwrap();
+        let (sender, kind) = (user_id!("@a:school.example"), "m.x".into());
+        self.outbox.to_device(&mut batch, server, sender, &kind, messages).await.unwrap();
         self.store.commit(batch).await.unwrap();
     }
 

@@ -166,6 +166,31 @@ async fn an_endless_body_is_cut() {
 }
 
 #[tokio::test]
+async fn a_long_answer_is_read_in_pieces_up_to_the_bound() {
+    let pieces = || async {
+        let chunks = (0..50_u8).map(|n| Ok::<_, std::convert::Infallible>(Bytes::from(vec![n; 1_000])));
+        Body::from_stream(stream::iter(chunks))
+    };
+    let asker = asker(Router::new().route("/pieces", get(pieces))).await;
+    for (limit, whole) in [(50_000, true), (49_999, false)] {
+        let terms = Terms::default().at_most(limit);
+        let mut body = asker.client.send_streaming(&b(), ask("/pieces"), terms).await.unwrap().into_body();
+        let mut read = Vec::new();
+        let end = loop {
+            match body.chunk().await {
+                Ok(Some(chunk)) => read.extend_from_slice(&chunk),
+                end => break end,
+            }
+        };
+        assert_eq!(matches!(end, Ok(None)), whole);
+        assert_eq!(matches!(end, Err(RemoteError::TooLarge { .. })), !whole);
+        assert!(read.len() <= limit && (!whole || read.last() == Some(&49)));
+    }
+    let missing = asker.client.send_streaming(&b(), ask("/missing"), Terms::default()).await;
+    assert_eq!(missing.err().unwrap().status(), Some(StatusCode::NOT_FOUND));
+}
+
+#[tokio::test]
 async fn a_body_that_never_ends_is_given_up_in_time() {
     let begun = Arc::new(Notify::new());
     let stalls = {
