@@ -9,6 +9,7 @@ use super::{StartError, build};
 use crate::{
     clock::Clock,
     config::Config,
+    federation::outbound::{self, FederationAnswer},
     http::services::Services,
     ids::Ids,
     school::orders::{self, SchoolAnswer},
@@ -32,6 +33,10 @@ impl Desk for ServerDesk {
                 Ok(named) if named.order.starts_with(orders::PREFIX) => match serde_json::from_slice(order) {
                     Ok(order) => self.0.school.carry_out(order, &answers).await,
                     Err(error) => answers.send(&SchoolAnswer::Failed(error.to_string())).await,
+                },
+                Ok(named) if named.order.starts_with(outbound::PREFIX) => match serde_json::from_slice(order) {
+                    Ok(order) => self.0.federation.outbound.carry_out(order, &answers).await,
+                    Err(error) => answers.send(&FederationAnswer::Failed(error.to_string())).await,
                 },
                 _ => self.0.users.attend(order, answers).await,
             }

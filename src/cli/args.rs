@@ -30,6 +30,9 @@ pub(super) enum Command {
     /// Exit codes: 0 done, 1 refused, 2 wrong usage, 3 held until somebody confirms it
     #[command(subcommand)]
     School(SchoolCommand),
+    /// Look at the conversation with other servers, beside a running server or without one
+    #[command(subcommand)]
+    Federation(FederationCommand),
     /// Run a server with an invented school until Ctrl-C, to try it out
     Demo {
         /// Where clients connect
@@ -78,6 +81,23 @@ pub(super) enum UserCommand {
         /// As JSON: one object in each line
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum FederationCommand {
+    /// Say of each other server whether it answers and what waits for it
+    Status {
+        /// Only this one
+        server: Option<String>,
+        /// As JSON: one object in each line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Try a server again at once that is left alone after failures
+    Retry {
+        /// Its name
+        server: String,
     },
 }
 
@@ -200,6 +220,8 @@ mod tests {
             "school imports",
             "school why a b see",
             "user list",
+            "federation status",
+            "federation retry a.example",
             "user add anna --password-file p",
             "user deactivate anna",
             "doctor",

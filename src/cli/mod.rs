@@ -1,7 +1,7 @@
 //! The command line: what somebody at a terminal, or a service manager, asks of Homeroom.
 //!
 //! - `args`: every command and argument, as clap reads them; `run`: from arguments to an exit code
-//! - a file per command: `serve`, `check`, `user`, `school/`, `demo`, `doctor`
+//! - a file per command: `serve`, `check`, `user`, `school/`, `federation`, `demo`, `doctor`
 //! - `office`: where orders are carried out, in the running server or here
 //! - `logging`: the log's form and level; `failure`: why a command ends badly
 //!
@@ -13,6 +13,7 @@ mod check;
 mod demo;
 mod doctor;
 mod failure;
+mod federation;
 mod logging;
 mod office;
 mod run;

@@ -13,7 +13,7 @@ use super::{
     args::{Args, Command},
     check, demo, doctor,
     failure::Failure,
-    school, serve, user,
+    federation, school, serve, user,
 };
 use crate::config::{self, Config};
 
@@ -52,6 +52,7 @@ fn dispatch(args: &Args) -> Result<(), Failure> {
         Command::Check => check::check(&args.config, &config),
         Command::Serve => serve::serve(&config),
         Command::School(command) => school::school(&config, command),
+        Command::Federation(command) => federation::federation(&config, command),
         Command::Demo { .. } => Ok(()),
         Command::User(command) => user::user(&config, command),
         Command::Doctor { deep } => doctor::doctor(&config, *deep),
