@@ -144,7 +144,7 @@ impl Client {
         self.send_with(server, request, Terms::default()).await
     }
 
-    /// Asks a server for somebody who waits: also if it failed before.
+    /// Asks a server for somebody who waits: also if it failed before, unless it has for an hour and just did again.
     ///
     /// # Errors
     /// [`RemoteError`].
@@ -270,7 +270,7 @@ impl Client {
     async fn attempt(&self, server: &ServerName, terms: Terms) -> Result<Attempt, RemoteError> {
         self.check(server)?;
         let attempt = self.0.destinations.attempt(server).await?;
-        match attempt.pausing.filter(|_| !terms.anyway) {
+        match if terms.anyway { attempt.sparing } else { attempt.pausing } {
             Some(until_ms) => Err(RemoteError::Backoff { until_ms }),
             None => Ok(attempt),
         }

@@ -32,7 +32,8 @@ pub struct Terms {
     pub bytes_max: usize,
     /// How long the whole answer may take.
     pub within: Duration,
-    /// The server is asked even while it is left alone after failures: somebody is waiting.
+    /// The server is asked even while it is left alone after failures: somebody is waiting. Only after an hour of
+    /// failures that happens no more than twice a minute.
     pub anyway: bool,
 }
 

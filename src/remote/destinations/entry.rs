@@ -15,6 +15,11 @@ use crate::{
 const SUCCESS_WRITTEN_MS: u64 = 3_600_000;
 /// A server that asks, but does not answer, ends its pause at most this often, in milliseconds.
 const HEARD_MS: u64 = 60_000;
+/// An outage that lasts longer than this ends soon for nobody who waits: requests for them are spared then, but for one
+/// in [`SPARED_MS`]. In milliseconds.
+const HOPE_MS: u64 = 3_600_000;
+/// How long they are spared after a failure, in milliseconds.
+const SPARED_MS: u64 = 30_000;
 /// No pause is longer, in milliseconds; what says so was written before the wall clock was set back.
 const PAUSE_MAX_MS: u64 = 30 * 3_600 * 1_000;
 
@@ -29,6 +34,8 @@ struct State {
     record: DestinationRecord,
     /// `last_success_ms` of the row.
     written_success_ms: u64,
+    /// When a request to it last failed, Unix milliseconds; 0 before the first since the start.
+    failed_ms: u64,
     /// When a request of it last ended a pause, Unix milliseconds.
     heard_ms: Option<u64>,
 }
@@ -40,12 +47,15 @@ pub(in crate::remote) struct Attempt {
     pub(super) failures: u32,
     /// Until when the server is to be left alone, Unix milliseconds.
     pub(in crate::remote) pausing: Option<u64>,
+    /// The same for requests that somebody waits for.
+    pub(in crate::remote) sparing: Option<u64>,
 }
 
 impl Attempt {
     pub(super) fn new(entry: Arc<Entry>, now_ms: u64) -> Self {
         let (failures, pausing) = (entry.record().failures, entry.pausing(now_ms));
-        Self { entry, failures, pausing }
+        let sparing = entry.sparing(now_ms);
+        Self { entry, failures, pausing, sparing }
     }
 }
 
@@ -60,7 +70,7 @@ pub(super) struct Changed {
 impl Entry {
     pub(super) fn new(name: OwnedServerName, record: DestinationRecord) -> Self {
         let written_success_ms = record.last_success_ms;
-        let state = Mutex::new(State { record, written_success_ms, heard_ms: None });
+        let state = Mutex::new(State { record, written_success_ms, failed_ms: 0, heard_ms: None });
         Self { name, state, changes: watch::Sender::new(()) }
     }
 
@@ -85,6 +95,14 @@ impl Entry {
         (now_ms < until_ms && until_ms - now_ms <= PAUSE_MAX_MS).then_some(until_ms)
     }
 
+    /// Until when even those who wait are spared the attempt.
+    fn sparing(&self, now_ms: u64) -> Option<u64> {
+        let state = self.state.lock();
+        let hopeless = state.record.failures > 0 && now_ms.saturating_sub(state.record.failing_since_ms) > HOPE_MS;
+        let until_ms = state.failed_ms.saturating_add(SPARED_MS);
+        (hopeless && (state.failed_ms..until_ms).contains(&now_ms)).then_some(until_ms)
+    }
+
     pub(super) fn succeeded(&self, now_ms: u64) -> Changed {
         let mut state = self.state.lock();
         let returned = state.record.failures > 0;
@@ -101,10 +119,11 @@ impl Entry {
     /// Whether it counts: not if another failure did since the request began.
     pub(super) fn failed(&self, before: u32, now_ms: u64, asked: Option<Duration>, chance: u32) -> bool {
         let mut state = self.state.lock();
-        let record = &mut state.record;
-        if record.failures != before {
+        if state.record.failures != before {
             return false;
         }
+        state.failed_ms = now_ms;
+        let record = &mut state.record;
         if record.failures == 0 {
             record.failing_since_ms = now_ms;
         }

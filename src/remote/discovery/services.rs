@@ -15,6 +15,11 @@ pub(in crate::remote) struct Target {
 /// Where connections to a host are made: by `_matrix-fed._tcp`, else by `_matrix._tcp` (deprecated), else to the host
 /// at `port`. In the order in which they are to be tried.
 pub(in crate::remote) async fn targets(names: &Names, host: &str, port: u16, ids: &Ids) -> Vec<Target> {
+    // Names of one label are names of a local network (`localhost`, containers), where nobody publishes such records
+    // and the question often is not even answered.
+    if !host.contains('.') {
+        return vec![Target { host: host.to_owned(), port }];
+    }
     let (new, old) = (format!("_matrix-fed._tcp.{host}"), format!("_matrix._tcp.{host}"));
     let (new, old) = tokio::join!(names.services(&new), names.services(&old));
     let services = if usable(&new).next().is_some() { new } else { old };

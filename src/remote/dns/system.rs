@@ -21,7 +21,7 @@ const TRY: Duration = Duration::from_secs(1);
 /// Tries after the first.
 const RETRIES: usize = 1;
 /// How long a look-up takes at most. Some networks (Docker's, guest Wi-Fi) never answer questions for SRV records.
-const WHOLE: Duration = Duration::from_secs(3);
+const WHOLE: Duration = Duration::from_secs(2);
 /// Answers that the library keeps; what matters is kept by [`super::Names`].
 const KEPT: u64 = 64;
 

@@ -63,6 +63,18 @@ async fn somebody_who_waits_is_served_despite_failures() {
 }
 
 #[tokio::test]
+async fn who_waits_is_spared_a_server_that_is_down_for_long() {
+    let (_authority, asker) = alone();
+    assert_eq!(outcome(&asker, Terms::anyway()).await, "unreachable");
+    asker.clock.advance(Duration::from_secs(3_601));
+    for expected in ["unreachable", "backoff", "backoff"] {
+        assert_eq!(outcome(&asker, Terms::anyway()).await, expected);
+    }
+    asker.clock.advance(Duration::from_secs(30));
+    assert_eq!(outcome(&asker, Terms::anyway()).await, "unreachable");
+}
+
+#[tokio::test]
 async fn requests_that_fail_together_are_one_failure() {
     let (_authority, asker) = alone();
     tokio::join!(outcome(&asker, Terms::default()), outcome(&asker, Terms::default()));

@@ -12,7 +12,15 @@ use axum::{Router, http::Uri, routing::get};
 use serde_json::json;
 
 use super::peer::{Asker, Authority, FakeDns, b};
-use crate::remote::{RemoteError, Terms, Unreachable, dns::Service};
+use crate::{
+    clock::Clock,
+    ids::Ids,
+    remote::{
+        RemoteError, Terms, Unreachable,
+        discovery::{Target, targets},
+        dns::{Names, Service},
+    },
+};
 
 const DOCUMENT: &str = "/.well-known/matrix/server";
 
@@ -162,6 +170,15 @@ async fn the_next_host_is_tried_where_the_first_does_not_answer() {
     services.extend(service(0, 1, "missing.example"));
     dns.services.lock().insert("_matrix-fed._tcp.b.example".to_owned(), services);
     assert_eq!(who(&Asker::new(&authority, dns, 1)).await, "living");
+}
+
+#[tokio::test]
+async fn names_of_a_local_network_have_no_srv_records() {
+    let dns = FakeDns::here(&["hs1"]);
+    dns.services.lock().insert("_matrix-fed._tcp.hs1".to_owned(), service(1, 7, "host.example"));
+    let found = targets(&Names::new(dns.clone(), Clock::test(0)), "hs1", 8448, &Ids::seeded(1)).await;
+    assert_eq!(found, [Target { host: "hs1".to_owned(), port: 8448 }]);
+    assert_eq!(dns.asked("_matrix-fed._tcp.hs1"), 0);
 }
 
 #[tokio::test]
