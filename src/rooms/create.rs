@@ -7,6 +7,9 @@ mod defaults;
 mod request;
 mod terms;
 
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
 use ruma::{
     OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomAliasId, UserId,
     events::{StateEventType, room::member::MembershipState},
@@ -19,7 +22,7 @@ pub(super) use self::{
     terms::family_state,
 };
 use super::{
-    Actor, MemberProfile, NewEvent, Rooms, RoomsError, Writer, aliases,
+    Actor, MemberProfile, NewEvent, Room, Rooms, RoomsError, Writer, aliases,
     membership::MemberContent,
     policy::{Creation, Terms, Verb},
 };
@@ -27,6 +30,9 @@ use crate::{
     event::{Content, room_version},
     store::{Batch, RoomNo, schema::rooms::PUBLISHED},
 };
+
+/// Users of other servers who are invited at the same time.
+const ABROAD_AT_ONCE: usize = 8;
 
 /// Who is invited, and how they are called.
 type Invitees = Vec<(OwnedUserId, MemberProfile)>;
@@ -77,7 +83,8 @@ impl Rooms {
         for (kind, key, content) in state {
             self.append_initial(&mut writer, actor.user_id, kind, &key, content).await?;
         }
-        self.append_invites(&mut writer, actor.user_id, invitees, request.is_direct).await?;
+        let (here, abroad): (Invitees, Invitees) = invitees.into_iter().partition(|(target, _)| self.is_local(target));
+        self.append_invites(&mut writer, actor.user_id, here, request.is_direct).await?;
 
         let room = writer.room().clone();
         if let Some(alias) = &alias {
@@ -89,7 +96,26 @@ impl Rooms {
         also(room.number, writer.batch());
         writer.commit().await?;
         drop(guard);
+        self.invite_others(&room, actor.user_id, abroad, request.is_direct).await?;
         Ok(room.id.clone())
+    }
+
+    /// Invites users of other servers, once the room is there for them to be told of. What goes wrong is told, though the
+    /// room stays: nobody must believe that they were invited who were not.
+    async fn invite_others(
+        &self,
+        room: &Arc<Room>,
+        inviter: &UserId,
+        invitees: Invitees,
+        is_direct: bool,
+    ) -> Result<(), RoomsError> {
+        let invites = stream::iter(invitees).map(|(target, profile)| async move {
+            let mut content = MemberContent::new(MembershipState::Invite).with_profile(profile);
+            content.is_direct = is_direct;
+            self.invite_abroad(room, inviter, &target, content).await.map(drop)
+        });
+        let outcomes: Vec<_> = invites.buffered(ABROAD_AT_ONCE).collect().await;
+        outcomes.into_iter().collect()
     }
 
     /// What the new room has to be and whom it invites, after asking the policy about the room and each of them.

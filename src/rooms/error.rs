@@ -3,6 +3,7 @@
 use ruma::RoomVersionId;
 
 use crate::{
+    remote::Refused,
     event::{auth::AuthError, build::BuildError, canonical::JsonError},
     store::StoreError,
 };
@@ -72,6 +73,30 @@ pub enum RoomsError {
     /// The room does not let guests in (`M_GUEST_ACCESS_FORBIDDEN`).
     #[error("guests cannot join this room")]
     GuestAccess,
+    /// The server that asks does not know rooms of this version (`M_INCOMPATIBLE_ROOM_VERSION`).
+    #[error("the room is of version {0}")]
+    IncompatibleVersion(RoomVersionId),
+    /// Something that has to be in the request is not (`M_MISSING_PARAM`).
+    #[error("{0}")]
+    MissingParam(String),
+    /// The user does not want invitations (`M_INVITE_BLOCKED`).
+    #[error("the user does not want to be invited")]
+    InviteBlocked,
+    /// This server cannot tell whether a restricted join is allowed; another may (`M_UNABLE_TO_AUTHORISE_JOIN`).
+    #[error("this server cannot tell whether the user may join")]
+    UnableToAuthorise,
+    /// Nobody of this server has the power to vouch for a join; somebody of another may (`M_UNABLE_TO_GRANT_JOIN`).
+    #[error("no member of this server's can vouch for the user")]
+    UnableToGrant,
+    /// Another server has refused it.
+    #[error("the other server does not allow it: {0}")]
+    Refused(Box<Refused>),
+    /// No other server has helped: it could not be reached, or its answer was of no use.
+    #[error("no other server has helped: {0}")]
+    Unreachable(String),
+    /// The room has changed so that what was made for it does not fit any more.
+    #[error("the room has changed meanwhile")]
+    Overtaken,
 }
 
 impl From<AuthError> for RoomsError {

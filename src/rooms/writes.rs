@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use ruma::{OwnedRoomId, RoomAliasId, RoomId};
 use tokio::sync::{MutexGuard, Semaphore};
 
-use super::{profile::Renaming, transactions::InFlight};
+use super::{membership::Crossings, profile::Renaming, transactions::InFlight};
 use crate::store::UserNo;
 
 /// Locks that aliases are spread over.
@@ -26,6 +26,8 @@ pub(super) struct Writes {
     pub(super) renaming: Mutex<HashMap<UserNo, Renaming>>,
     /// Bounds how many are at work.
     pub(super) renaming_places: Semaphore,
+    /// What is under way between this server and rooms of others.
+    pub(super) crossings: Crossings,
     aliases: [tokio::sync::Mutex<()>; ALIAS_LOCKS],
     /// Ids of rooms that are being made. As many as their writers.
     new_rooms: Arc<Mutex<HashSet<OwnedRoomId>>>,
@@ -49,6 +51,7 @@ impl Default for Writes {
             in_flight: Arc::default(),
             renaming: Mutex::default(),
             renaming_places: Semaphore::new(RENAMING_MAX),
+            crossings: Crossings::default(),
             aliases: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             new_rooms: Arc::default(),
         }

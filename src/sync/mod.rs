@@ -10,6 +10,7 @@
 //! | `lazy` | which members a device has been sent |
 //! | `summary` | heroes and counts |
 //! | `room` | one room's entry: joined, left, invited, knocked |
+//! | `outside` | rooms that this server is not in |
 //! | `account` | what is not a room: account data, presence, to-device, device lists, key counts |
 //! | `key_changes` | device lists for `GET /keys/changes` |
 //! | `neighbours` | wakes those who must learn of a changed device list |
@@ -25,6 +26,7 @@ mod json;
 mod key_changes;
 mod lazy;
 mod neighbours;
+mod outside;
 mod room;
 mod state;
 mod summary;

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::Clock,
     notify::Notifier,
-    rooms::{Presence, Reader, Receipts, Rooms, Typing, Unread, UserRoom},
+    rooms::{Outside, Presence, Reader, Receipts, Rooms, Typing, Unread, UserRoom},
     store::{Position, RoomNo, UserNo, schema::rooms::Membership},
     users::{AccountDataItem, Users},
 };
@@ -109,6 +109,8 @@ pub(super) struct Round<'a> {
     pub(super) now: Position,
     /// The user's rooms at `now`.
     list: Arc<Vec<UserRoom>>,
+    /// Rooms that this server is not in, and what the user is to them.
+    pub(super) outside: Vec<Outside>,
     pub(super) filters: &'a Filters,
     pub(super) full_state: bool,
     pub(super) state_after: Option<&'static [&'static str]>,
@@ -186,6 +188,7 @@ impl Sync {
             since: request.since.map(|since| since.min(now)),
             now,
             list,
+            outside: parts.rooms.outside_rooms(request.user).await?,
             filters: &request.filters,
             full_state: request.full_state,
             state_after: request.state_after,
@@ -229,7 +232,7 @@ impl Round<'_> {
         body: &mut Open,
         account_data: &[AccountDataItem],
     ) -> Result<bool, SyncError> {
-        let list = &self.list;
+        let (list, outside) = (&self.list, self.numbers_outside());
         let start = out.len();
         body.key(out, "rooms");
         let mut sections = Open::object(out);
@@ -243,12 +246,14 @@ impl Round<'_> {
             let was_empty = sections.is_empty();
             sections.key(out, name);
             let mut section = Open::object(out);
-            for user_room in list.iter().filter(|r| wanted.contains(&r.record.membership)) {
+            let told = |r: &&UserRoom| wanted.contains(&r.record.membership) && !outside.contains(&r.room.number);
+            for user_room in list.iter().filter(told) {
                 self.room(out, &mut section, user_room, account_data).await?;
                 if !section.is_empty() {
                     self.pass_on(out).await?;
                 }
             }
+            self.rooms_outside(out, &mut section, wanted).await?;
             if section.is_empty() {
                 out.truncate(section_start);
                 sections.reset(was_empty);

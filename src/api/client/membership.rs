@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use ruma::{
-    OwnedRoomId, OwnedRoomOrAliasId, RoomAliasId, RoomId,
+    api::federation::query::get_room_information,
+    OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, RoomOrAliasId,
     api::client::{
         knock::knock_room as knock_room_v3,
         membership::{
@@ -20,7 +21,7 @@ use serde_json::{Map, Value};
 use super::actor::{actor, caller};
 use crate::{
     http::{ApiError, Reply, Ruma, services::Services},
-    rooms::{Join, MemberAction},
+    rooms::{Join, Knock, MemberAction},
     users::Session,
 };
 
@@ -31,7 +32,7 @@ pub async fn join_room_by_id(
     State(services): State<Arc<Services>>,
     request: Ruma<join_room_by_id_v3::v3::Request>,
 ) -> Result<Reply<join_room_by_id_v3::v3::Response>, ApiError> {
-    let join = Join { extra: extra_keys(request.raw()?), reason: request.body.reason };
+    let join = Join { extra: extra_keys(request.raw()?), reason: request.body.reason, via: Vec::new() };
     services.rooms.join(&actor(&request.session), &request.body.room_id, join).await?;
     Ok(Reply(join_room_by_id_v3::v3::Response::new(request.body.room_id)))
 }
@@ -43,8 +44,9 @@ pub async fn join_room_by_id_or_alias(
     State(services): State<Arc<Services>>,
     request: Ruma<join_room_by_id_or_alias_v3::v3::Request>,
 ) -> Result<Reply<join_room_by_id_or_alias_v3::v3::Response>, ApiError> {
-    let room_id = room_named(&services, &request.session, request.body.room_id_or_alias.clone()).await?;
-    let join = Join { extra: extra_keys(request.raw()?), reason: request.body.reason };
+    let (room_id, via) =
+        room_named(&services, &request.session, &request.body.room_id_or_alias, &request.body.via).await?;
+    let join = Join { extra: extra_keys(request.raw()?), reason: request.body.reason, via };
     services.rooms.join(&actor(&request.session), &room_id, join).await?;
     Ok(Reply(join_room_by_id_or_alias_v3::v3::Response::new(room_id)))
 }
@@ -56,8 +58,10 @@ pub async fn knock_room(
     State(services): State<Arc<Services>>,
     request: Ruma<knock_room_v3::v3::Request>,
 ) -> Result<Reply<knock_room_v3::v3::Response>, ApiError> {
-    let room_id = room_named(&services, &request.session, request.body.room_id_or_alias).await?;
-    services.rooms.knock(&actor(&request.session), &room_id, request.body.reason).await?;
+    let (room_id, via) =
+        room_named(&services, &request.session, &request.body.room_id_or_alias, &request.body.via).await?;
+    let knock = Knock { reason: request.body.reason, via };
+    services.rooms.knock(&actor(&request.session), &room_id, knock).await?;
     Ok(Reply(knock_room_v3::v3::Response::new(room_id)))
 }
 
@@ -137,17 +141,37 @@ pub async fn forget_room(
     Ok(Reply(forget_room_v3::v3::Response::new()))
 }
 
-/// The room that an id or an alias of this server means.
-async fn room_named(services: &Services, session: &Session, name: OwnedRoomOrAliasId) -> Result<OwnedRoomId, ApiError> {
+/// Servers that a client may name.
+const VIA_MAX: usize = 10;
+
+/// The room that an id or an alias means, and the servers that may be in it: those the client names first.
+async fn room_named(
+    services: &Services,
+    session: &Session,
+    name: &RoomOrAliasId,
+    via: &[OwnedServerName],
+) -> Result<(OwnedRoomId, Vec<OwnedServerName>), ApiError> {
+    let mut via: Vec<_> = via.iter().take(VIA_MAX).cloned().collect();
     if let Ok(id) = <&RoomId>::try_from(name.as_str()) {
-        return Ok(id.to_owned());
+        return Ok((id.to_owned(), via));
     }
     let alias: &RoomAliasId =
         name.as_str().try_into().map_err(|_| ApiError::invalid_param("Neither room id nor alias"))?;
-    match services.rooms.resolve_alias(caller(Some(session)), alias).await? {
-        Some(room) => Ok(room.id.clone()),
-        None => Err(ApiError::not_found("There is no such room alias")),
+    let unknown = || ApiError::not_found("There is no such room alias");
+    if alias.server_name() == services.config.server.name {
+        let room = services.rooms.resolve_alias(caller(Some(session)), alias).await?.ok_or_else(unknown)?;
+        return Ok((room.id.clone(), via));
     }
+    let request = get_room_information::v1::Request::new(alias.to_owned());
+    let answer = services.remote.send_anyway(alias.server_name(), request).await;
+    let answer = answer.map_err(|error| unknown().with_cause(error))?;
+    let others = answer.servers.into_iter().take(VIA_MAX).chain([alias.server_name().to_owned()]);
+    for server in others {
+        if !via.contains(&server) {
+            via.push(server);
+        }
+    }
+    Ok((answer.room_id, via))
 }
 
 /// What of a join's body goes into the member event besides the reason.

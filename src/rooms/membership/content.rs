@@ -26,6 +26,7 @@ const RESERVED: [&str; 7] = [
 ];
 
 /// What a member event is to say.
+#[derive(Debug, Clone)]
 pub(in crate::rooms) struct MemberContent {
     membership: MembershipState,
     /// The name and picture of the member; left out where the member goes.

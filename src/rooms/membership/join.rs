@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ruma::{
-    OwnedEventId, OwnedUserId, RoomId, UserId,
+    OwnedEventId, OwnedServerName, RoomId,
     events::{
         StateEventType,
         room::{guest_access::GuestAccess, member::MembershipState},
@@ -14,14 +14,9 @@ use serde_json::{Map, Value};
 use super::{
     super::{Actor, Room, Rooms, RoomsError, Writer},
     MemberContent,
+    remote::Person,
 };
-use crate::{
-    event::content,
-    store::{StoreError, UserNo},
-};
-
-/// Members asked whether they can vouch for a restricted join, of those without a power level of their own.
-const VOUCHERS_MAX: usize = 16;
+use crate::event::content;
 
 /// What a client says when it joins.
 #[derive(Debug, Clone, Default)]
@@ -30,16 +25,37 @@ pub struct Join {
     pub reason: Option<String>,
     /// Keys of the client's own, copied into the member event.
     pub extra: Map<String, Value>,
+    /// Servers that may be in the room, if this one is not.
+    pub via: Vec<OwnedServerName>,
+}
+
+/// What a client says when it knocks.
+#[derive(Debug, Clone, Default)]
+pub struct Knock {
+    /// Why.
+    pub reason: Option<String>,
+    /// Servers that may be in the room, if this one is not.
+    pub via: Vec<OwnedServerName>,
 }
 
 impl Rooms {
     /// Joins a room. Who has joined already stays so, without a new event unless they say something new.
     ///
     /// # Errors
-    /// [`RoomsError::NoRoom`], [`RoomsError::Forbidden`], [`RoomsError::GuestAccess`], [`RoomsError::Policy`].
+    /// [`RoomsError::NoRoom`], [`RoomsError::Forbidden`], [`RoomsError::GuestAccess`], [`RoomsError::Policy`];
+    /// [`RoomsError::Refused`] and [`RoomsError::Unreachable`] for rooms of other servers.
     pub async fn join(&self, actor: &Actor<'_>, room_id: &RoomId, join: Join) -> Result<(), RoomsError> {
-        let room = self.known_room(actor, room_id).await?;
-        self.join_event(actor, &room, join).await.map(drop)
+        let Some(room) = self.by_id(room_id).await?.filter(|room| Self::stands_in(room)) else {
+            return self.join_abroad(Person::of(actor), room_id, join).await;
+        };
+        if !self.knows_room(&room, actor).await? {
+            return Err(RoomsError::NoRoom);
+        }
+        match self.join_event(actor, &room, join.clone()).await {
+            // Somebody of another server in the room may vouch.
+            Err(RoomsError::UnableToGrant) => self.join_abroad(Person::of(actor), room_id, join).await,
+            other => other.map(drop),
+        }
     }
 
     /// The same; the answer is the member event in force.
@@ -66,10 +82,13 @@ impl Rooms {
         }
         let mut content = MemberContent::new(MembershipState::Join).with_profile(profile).with_reason(join.reason);
         content.extra = join.extra;
-        let welcome = matches!(membership, Some(MembershipState::Join | MembershipState::Invite));
-        if !welcome && writer.view().join_rules.is_restricted() && room.rules.authorization.restricted_join_rule {
-            content.authorised_via = Some(self.voucher(&writer, actor.user).await?);
-        }
+        content.authorised_via = match self.voucher_for(room, writer.view(), actor.user_id).await {
+            // Rooms that this server is not in have no members here.
+            Err(RoomsError::UnableToAuthorise) => {
+                return Err(RoomsError::Forbidden("you are in none of the rooms whose members may join".into()));
+            }
+            voucher => voucher?,
+        };
         let new = content.event(actor.user_id, actor.user_id)?;
         self.append_and_commit(writer, new).await
     }
@@ -78,11 +97,16 @@ impl Rooms {
     ///
     /// # Errors
     /// [`RoomsError::NoRoom`], [`RoomsError::Forbidden`], [`RoomsError::Policy`].
-    pub async fn knock(&self, actor: &Actor<'_>, room_id: &RoomId, reason: Option<String>) -> Result<(), RoomsError> {
-        let room = self.known_room(actor, room_id).await?;
+    pub async fn knock(&self, actor: &Actor<'_>, room_id: &RoomId, knock: Knock) -> Result<(), RoomsError> {
+        let Some(room) = self.by_id(room_id).await?.filter(|room| Self::stands_in(room)) else {
+            return self.knock_abroad(Person::of(actor), room_id, knock).await;
+        };
+        if !self.knows_room(&room, actor).await? {
+            return Err(RoomsError::NoRoom);
+        }
         let profile = self.profile_of(actor.user_id).await?;
         let writer = self.writer(&room).await;
-        let content = MemberContent::new(MembershipState::Knock).with_profile(profile).with_reason(reason);
+        let content = MemberContent::new(MembershipState::Knock).with_profile(profile).with_reason(knock.reason);
         let new = content.event(actor.user_id, actor.user_id)?;
         self.append_and_commit(writer, new).await.map(drop)
     }
@@ -94,43 +118,6 @@ impl Rooms {
     pub(super) async fn known_room(&self, actor: &Actor<'_>, room_id: &RoomId) -> Result<Arc<Room>, RoomsError> {
         let room = self.by_id(room_id).await?.ok_or(RoomsError::NoRoom)?;
         if self.knows_room(&room, actor).await? { Ok(room) } else { Err(RoomsError::NoRoom) }
-    }
-
-    /// Who vouches for a user that joins a restricted room: a member here with the power to invite, provided that the
-    /// user has joined one of the rooms the rule allows.
-    async fn voucher(&self, writer: &Writer, user: UserNo) -> Result<OwnedUserId, RoomsError> {
-        if !self.has_joined_any(&writer.view().join_rules.allow, user).await? {
-            return Err(RoomsError::Forbidden("you are in none of the rooms whose members may join".into()));
-        }
-        let view = writer.view();
-        let (power, invite) = (&view.power, view.power.invite());
-        let named = power.creators().iter().map(AsRef::as_ref).chain(power.users().map(|(user, _)| user));
-        for candidate in named.filter(|user| power.user_level(user).reaches(invite)) {
-            if self.has_joined_locally(writer, candidate).await? {
-                return Ok(candidate.to_owned());
-            }
-        }
-        for number in view.joined.iter().take(VOUCHERS_MAX) {
-            let candidate = self.parts.store.user_id(UserNo(*number)).await?;
-            if power.user_level(&candidate).reaches(invite) {
-                return Ok(candidate);
-            }
-        }
-        Err(RoomsError::Forbidden("no member of this server's can vouch for you".into()))
-    }
-
-    async fn has_joined_any(&self, rooms: &[ruma::OwnedRoomId], user: UserNo) -> Result<bool, StoreError> {
-        for id in rooms {
-            if self.by_id(id).await?.is_some_and(|room| Self::has_joined(&room, user)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    async fn has_joined_locally(&self, writer: &Writer, user: &UserId) -> Result<bool, StoreError> {
-        let number = self.parts.store.user(user).await?;
-        Ok(number.is_some_and(|number| writer.view().joined.binary_search(&number.0).is_ok()))
     }
 }
 

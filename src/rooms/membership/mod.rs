@@ -10,12 +10,26 @@
 //! | `invite` | inviting |
 //! | `removal` | leaving, kicking, banning, unbanning, and leaving everything |
 //! | `forget` | no longer knowing a room one has left |
+//! | `outside` | what users are to rooms that this server is not in |
+//! | `remote` | this server as the one that asks others |
+//! | `resident` | this server as the one that others ask |
+//! | `crossing` | what is under way between the two |
 
 mod content;
+mod crossing;
 mod forget;
 mod invite;
 mod join;
+mod outside;
+mod remote;
 mod removal;
+mod resident;
 
-pub(super) use self::content::MemberContent;
-pub use self::{join::Join, removal::MemberAction};
+pub(super) use self::{content::MemberContent, crossing::Crossings};
+pub use self::{
+    join::{Join, Knock},
+    outside::Outside,
+    remote::Invitation,
+    removal::MemberAction,
+    resident::{Handed, JoinAnswer, Template},
+};

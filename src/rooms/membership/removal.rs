@@ -5,6 +5,7 @@ use ruma::{RoomId, UserId, events::room::member::MembershipState};
 use super::{
     super::{Actor, Rooms, RoomsError, Writer},
     MemberContent,
+    remote::Person,
 };
 use crate::store::{StoreError, UserNo, schema::rooms::Membership};
 
@@ -36,6 +37,14 @@ impl Rooms {
         reason: Option<String>,
         house: bool,
     ) -> Result<(), RoomsError> {
+        if let Some(outside) = self.outside(actor.user, room_id).await? {
+            return match outside.record.membership {
+                Membership::Invite | Membership::Knock => {
+                    self.leave_abroad(Person::of(actor), outside, reason).await
+                }
+                _ => Ok(()),
+            };
+        }
         let room = self.known_room(actor, room_id).await?;
         let mut writer = self.writer(&room).await;
         if house {
@@ -87,6 +96,13 @@ impl Rooms {
                 Ok(()) => {}
                 Err(RoomsError::Store(error)) => return Err(error),
                 Err(error) => tracing::warn!(%error, room = %one.room.id, "a closed account could not leave a room"),
+            }
+        }
+        for one in self.outside_rooms(user).await? {
+            match self.leave_as(&actor, &one.room_id, None, true).await {
+                Ok(()) => {}
+                Err(RoomsError::Store(error)) => return Err(error),
+                Err(error) => tracing::warn!(%error, room = %one.room_id, "a closed account could not decline"),
             }
         }
         Ok(())

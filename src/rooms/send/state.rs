@@ -9,7 +9,7 @@ use ruma::{
 use serde_json::{Map, Value};
 
 use super::{
-    super::{Join, NewEvent, Rooms, RoomsError, Writer, contact::verb_of, writer},
+    super::{Join, NewEvent, Rooms, RoomsError, Writer, contact::verb_of, membership::MemberContent, writer},
     Actor,
 };
 use crate::{
@@ -73,7 +73,13 @@ impl Rooms {
         if own && member.membership == Some(MembershipState::Join) && !Self::has_joined(&room, actor.user) {
             let extra: Map<String, Value> = serde_json::from_str(content.as_str()).unwrap_or_default();
             let reason = member.reason.map(String::from);
-            return self.join_event(actor, &room, Join { reason, extra }).await;
+            let join = Join { reason, extra, via: Vec::new() };
+            if Self::stands_in(&room) {
+                return self.join_event(actor, &room, join).await;
+            }
+            self.join(actor, room_id, join).await?;
+            let member = self.writer(&room).await.member(actor.user_id).await?;
+            return member.map(|member| member.pdu.event_id.clone()).ok_or_else(not_in_room);
         }
         if !own && !Self::has_joined(&room, actor.user) {
             return Err(not_in_room());
@@ -82,7 +88,14 @@ impl Rooms {
             return Err(RoomsError::Forbidden("invitations through third parties are not supported".into()));
         }
         if member.membership == Some(MembershipState::Invite) {
-            self.check_invitee(actor.user_id, target, verb_of(&room.view())).await?;
+            let profile = self.check_invitee(actor.user_id, target, verb_of(&room.view())).await?;
+            if !self.is_local(target) {
+                let mut invite = MemberContent::new(MembershipState::Invite).with_profile(profile);
+                invite.extra = serde_json::from_str(content.as_str()).unwrap_or_default();
+                invite.reason = member.reason.map(String::from);
+                invite.is_direct = member.is_direct == Some(true);
+                return self.invite_abroad(&room, actor.user_id, target, invite).await;
+            }
         }
         let mut new = NewEvent::state(actor.user_id, StateEventType::RoomMember, state_key, content);
         let writer = self.writer(&room).await;

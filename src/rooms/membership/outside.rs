@@ -1,0 +1,156 @@
+//! What users of this server are to rooms that it is not in: invited, knocking, or no longer either.
+
+use ruma::{OwnedRoomId, RoomId, events::room::member::MembershipState};
+
+use super::super::Rooms;
+use crate::{
+    event::content,
+    notify::Concerned,
+    store::{
+        Batch, Order, Position, RoomNo, StoreError, UserNo,
+        schema::rooms::{FORGOTTEN, Membership, OUTSIDE, OutsideRecord},
+    },
+};
+
+/// Invites and knocks of one user that are looked at.
+const OUTSIDE_MAX: usize = 10_000;
+
+/// A room that this server is not in, and what a user is to it.
+#[derive(Debug, Clone)]
+pub struct Outside {
+    /// Its number.
+    pub number: RoomNo,
+    /// Its id.
+    pub room_id: OwnedRoomId,
+    /// What is known.
+    pub record: OutsideRecord,
+}
+
+/// What becomes of a user's standing outside a room.
+pub(super) struct OutsideChange {
+    /// What they are now.
+    pub(super) record: OutsideRecord,
+    /// The id of the member event that this follows: nothing happens if something else came meanwhile.
+    pub(super) follows: Option<String>,
+}
+
+impl Rooms {
+    /// The rooms of other servers that a user is invited to, knocks at, or was.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn outside_rooms(&self, user: UserNo) -> Result<Vec<Outside>, StoreError> {
+        let rows = self.parts.store.prefix(&OUTSIDE, &user, Order::Ascending, OUTSIDE_MAX).await?;
+        let mut rooms = Vec::with_capacity(rows.len());
+        for ((_, number), record) in rows {
+            let room_id = self.parts.store.room_id(number).await?;
+            rooms.push(Outside { number, room_id, record });
+        }
+        Ok(rooms)
+    }
+
+    /// What a user is to a room from outside.
+    pub(super) async fn outside(&self, user: UserNo, room_id: &RoomId) -> Result<Option<Outside>, StoreError> {
+        let Some(number) = self.parts.store.room(room_id).await? else { return Ok(None) };
+        let record = self.parts.store.get(&OUTSIDE, &(user, number)).await?;
+        Ok(record.map(|record| Outside { number, room_id: room_id.to_owned(), record }))
+    }
+
+    /// Writes down what a user is to a room from outside, and wakes them. `false` when it was overtaken: by another
+    /// change, or by this server being in the room now with the user in it.
+    pub(super) async fn put_outside(
+        &self,
+        user: UserNo,
+        room_id: &RoomId,
+        change: OutsideChange,
+    ) -> Result<bool, StoreError> {
+        let OutsideChange { record, follows } = change;
+        let store = &self.parts.store;
+        let turn = self.writes.crossings.outside(room_id).await;
+        let mut batch = Batch::new();
+        let number = store.mint_room(room_id, &mut batch).await?;
+        if let Some(follows) = follows {
+            let now = store.get(&OUTSIDE, &(user, number)).await?;
+            if now.is_none_or(|now| now.event_id != follows) {
+                return Ok(false);
+            }
+        }
+        if matches!(record.membership, Membership::Invite | Membership::Knock) {
+            batch.delete(&FORGOTTEN, &(user, number));
+        }
+        batch.at_position(move |position, rows| {
+            rows.put(&OUTSIDE, &(user, number), &OutsideRecord { position, ..record });
+        });
+        let notifier = self.parts.notifier.clone();
+        batch.on_visible(move || notifier.wake(Concerned::User(user.0)));
+        store.commit(batch).await?;
+        // A join that was under way knew nothing of this row.
+        let joined = match self.get(number).await? {
+            Some(room) => Self::has_joined(&room, user),
+            None => false,
+        };
+        if joined {
+            let mut batch = Batch::new();
+            batch.delete(&OUTSIDE, &(user, number));
+            store.commit(batch).await?;
+        }
+        drop(turn);
+        Ok(!joined)
+    }
+
+    /// Forgets what a user was to a room from outside, if that is over. `false` when there is nothing to forget.
+    pub(super) async fn forget_outside(&self, user: UserNo, room_id: &RoomId) -> Result<bool, StoreError> {
+        let _turn = self.writes.crossings.outside(room_id).await;
+        let Some(outside) = self.outside(user, room_id).await? else { return Ok(false) };
+        if !matches!(outside.record.membership, Membership::Leave | Membership::Ban) {
+            return Ok(false);
+        }
+        let mut batch = Batch::new();
+        batch.delete(&OUTSIDE, &(user, outside.number));
+        batch.put(&FORGOTTEN, &(user, outside.number), &());
+        self.parts.store.commit(batch).await?;
+        Ok(true)
+    }
+
+    /// A member event about a user of this server, of a room that this server is not in. It counts when it takes back
+    /// the invitation or refuses the knock that stands: an invitation is taken back by who made it. The caller has
+    /// verified it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn ended_outside(&self, event: &super::super::receive::Verified) -> Result<bool, StoreError> {
+        let pdu = event.pdu();
+        let target = pdu.state_key.as_deref().and_then(|key| <&ruma::UserId>::try_from(key).ok());
+        let Some(target) = target.filter(|target| self.is_local(target) && **target != pdu.sender) else {
+            return Ok(false);
+        };
+        let ends = matches!(content::membership(&pdu.content), Some(MembershipState::Leave | MembershipState::Ban));
+        let Some(user) = self.parts.store.user(target).await?.filter(|_| ends) else { return Ok(false) };
+        let Some(Outside { record, .. }) = self.outside(user, &pdu.room_id).await? else { return Ok(false) };
+        let may = match record.membership {
+            Membership::Invite => {
+                let invite: Option<Sender> = serde_json::from_str(&record.event).ok();
+                invite.is_some_and(|invite| invite.sender == pdu.sender)
+            }
+            Membership::Knock => record.servers.iter().any(|server| *server == *pdu.sender.server_name()),
+            _ => false,
+        };
+        if !may {
+            return Ok(false);
+        }
+        let follows = Some(record.event_id.clone());
+        let record = OutsideRecord {
+            membership: Membership::Leave,
+            position: Position::ZERO,
+            event: pdu.json.to_string(),
+            event_id: pdu.event_id.to_string(),
+            ..record
+        };
+        self.put_outside(user, &pdu.room_id, OutsideChange { record, follows }).await
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Sender {
+    sender: ruma::OwnedUserId,
+}
