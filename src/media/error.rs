@@ -40,6 +40,9 @@ pub enum MediaError {
     /// Too many thumbnails are being made.
     #[error("too many thumbnails are being made")]
     Busy,
+    /// The server whose content it is gives no usable answer.
+    #[error("the server of this content does not give it")]
+    Elsewhere,
     /// The disk is nearly full.
     #[error("the disk is nearly full")]
     DiskFull,

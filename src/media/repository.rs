@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::{
     Label, MediaError, Upload, Wanted,
+    elsewhere::Elsewhere,
     files::{Files, hex},
     label::clean_file_name,
     thumbnailer::Thumbnailer,
@@ -16,6 +17,7 @@ use crate::{
     clock::Clock,
     config,
     ids::Ids,
+    remote::Remote,
     store::{
         Batch, Order, Store, UserNo,
         schema::media::{
@@ -31,7 +33,7 @@ const PENDING_PER_USER: usize = 32;
 /// How long a reader may wait for content that is being uploaded.
 const WAIT_MAX: Duration = Duration::from_mins(1);
 /// Uploads stop while messages still find room on the disk.
-const DISK_RESERVE_BYTES: u64 = 256 << 20;
+pub(super) const DISK_RESERVE_BYTES: u64 = 256 << 20;
 /// Locks that the accounts are spread over.
 const LOCKS: usize = 64;
 /// Longest media id, in bytes.
@@ -56,6 +58,7 @@ struct Inner {
     locks: Vec<Mutex<()>>,
     /// Told whenever a pending id has got its content.
     arrived: Notify,
+    elsewhere: Elsewhere,
 }
 
 /// An id that was made before its content.
@@ -104,6 +107,8 @@ impl Media {
         ids: Ids,
     ) -> Result<Self, MediaError> {
         let files = Arc::new(Files::open(folder, ids.clone())?);
+        let bytes_max = options.upload_bytes_max.bytes();
+        let elsewhere = Elsewhere::new(files.clone(), store.clone(), clock.clone(), bytes_max);
         let inner = Inner {
             server_name,
             options,
@@ -115,8 +120,22 @@ impl Media {
             thumbnailer: Thumbnailer::new(),
             locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
             arrived: Notify::new(),
+            elsewhere,
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// From here on content of other servers is fetched from them.
+    pub fn ask_others(&self, remote: Remote) {
+        self.inner.elsewhere.ask(remote);
+    }
+
+    /// Who has uploaded the content of an id of this server.
+    ///
+    /// # Errors
+    /// The store's refusal.
+    pub async fn uploader(&self, id: &str) -> Result<Option<UserNo>, MediaError> {
+        Ok(self.inner.store.get(&MEDIA, &id.to_owned()).await?.map(|row| row.uploader))
     }
 
     /// How large one upload may be, in bytes.
@@ -221,7 +240,7 @@ impl Media {
     /// The content of an id. When it has not been uploaded yet, waits for it, for at most `wait`.
     ///
     /// # Errors
-    /// [`MediaError::NotYetUploaded`], or the disk's refusal. An id that is unknown or of another server is `None`.
+    /// [`MediaError::NotYetUploaded`], [`MediaError::Elsewhere`], or the disk's refusal. An unknown id is `None`.
     pub async fn download(
         &self,
         server_name: &ServerName,
@@ -240,6 +259,9 @@ impl Media {
     /// # Errors
     /// The store's refusal.
     pub async fn is_pending(&self, server_name: &ServerName, id: &str) -> Result<bool, MediaError> {
+        if server_name != self.inner.server_name {
+            return Ok(false);
+        }
         match self.content(server_name, id, Duration::ZERO).await {
             Err(MediaError::NotYetUploaded) => Ok(true),
             other => other.map(|_| false),
@@ -277,8 +299,11 @@ impl Media {
         wait: Duration,
     ) -> Result<Option<MediaContent>, MediaError> {
         let inner = &*self.inner;
-        if server_name != inner.server_name || !is_media_id(id) {
+        if !is_media_id(id) {
             return Ok(None);
+        }
+        if server_name != inner.server_name {
+            return inner.elsewhere.content(server_name, id, wait.min(WAIT_MAX)).await;
         }
         let id = id.to_owned();
         let arriving = async {
@@ -331,6 +356,7 @@ impl Inner {
         let Received { user, label, sha256, size, incoming, _place } = received;
         let total = self.check_quota(user, size).await?;
         let files = self.files.clone();
+        let _naming = self.elsewhere.naming().await;
         // The file first: a row must never name one that is not there. A crash in between leaves an unnamed file.
         blocking(move || files.keep(incoming, &sha256)).await?;
         let Label { content_type, file_name } = label;

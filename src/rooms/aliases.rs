@@ -32,9 +32,16 @@ impl Rooms {
         viewer: Option<Caller<'_>>,
         alias: &RoomAliasId,
     ) -> Result<Option<Arc<Room>>, StoreError> {
-        let Some(row) = self.parts.store.get(&ALIASES, &alias.as_str().to_owned()).await? else { return Ok(None) };
-        let Some(room) = self.get(row.room).await? else { return Ok(None) };
+        let Some(room) = self.aliased_room(alias).await? else { return Ok(None) };
         Ok(if self.shows(&room, viewer).await? { Some(room) } else { None })
+    }
+
+    /// The room an alias of this server names, whoever asks.
+    pub(super) async fn aliased_room(&self, alias: &RoomAliasId) -> Result<Option<Arc<Room>>, StoreError> {
+        match self.parts.store.get(&ALIASES, &alias.as_str().to_owned()).await? {
+            Some(row) => self.get(row.room).await,
+            None => Ok(None),
+        }
     }
 
     /// Makes an alias for a room one has joined.

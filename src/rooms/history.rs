@@ -1,14 +1,16 @@
 //! A room's history in pages: `/messages`, `/context`, and the event nearest to a time.
 //!
 //! A token stands between two events: everything up to its order is before it. The tokens of `/sync` are the same
-//! (`s` and a position), and history fetched later from elsewhere has negative orders (`t` and the order).
+//! (`s` and a position). History fetched later from elsewhere stands where orders were kept free for it; below zero a token
+//! begins with `t`.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ruma::{EventId, api::Direction, events::StateEventType};
 
 use super::{
-    Reader, Rooms, RoomsError,
+    Reader, Room, Rooms, RoomsError,
+    backfill::{Filled, PATIENCE},
     event_filter::{EventFilter, LazyMembers},
 };
 use crate::store::{Event, Order, StoreError, schema::rooms::TIMELINE, state_tree::StateRoot};
@@ -61,6 +63,15 @@ pub struct Page {
     pub members: Vec<Arc<Event>>,
 }
 
+/// What a walk does where history is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// It steps over: what is here is enough.
+    Here,
+    /// Backwards, it asks other servers until this moment of the clock, and then ends.
+    Others(Duration),
+}
+
 /// An event and what happened around it.
 pub struct Context {
     /// The event.
@@ -84,7 +95,7 @@ impl Rooms {
         let limit = range.limit.min(PAGE_MAX);
         let (start, wanted_from, to) = match range.direction {
             Direction::Backward => {
-                let start = range.from.unwrap_or_else(|| newest(reader).min(horizon));
+                let start = range.from.unwrap_or_else(|| newest(&reader.room).min(horizon));
                 (start, start.min(horizon), range.to.unwrap_or(i64::MIN))
             }
             Direction::Forward => {
@@ -95,7 +106,8 @@ impl Rooms {
         if limit == 0 || !filter.wants_room(&reader.room.id) {
             return Ok(Page { start, end: None, events: Vec::new(), members: Vec::new() });
         }
-        let (events, end) = self.walk(reader, (wanted_from, to), range.direction, limit, filter).await?;
+        let reach = Reach::Others(self.parts.clock.elapsed() + PATIENCE);
+        let (events, end) = self.walk(reader, (wanted_from, to), range.direction, limit, filter, reach).await?;
         let members =
             if filter.lazy_members() == LazyMembers::Off { Vec::new() } else { self.senders(reader, &events).await? };
         Ok(Page { start, end, events, members })
@@ -112,22 +124,32 @@ impl Rooms {
         direction: Direction,
         limit: usize,
         filter: &EventFilter,
+        reach: Reach,
     ) -> Result<(Vec<Arc<Event>>, Option<i64>), StoreError> {
         let room = reader.room.number;
         let mut events = Vec::new();
         let (mut looked_at, mut left_out, mut bytes) = (0, false, 0);
+        // Where other servers are to be asked again, if nothing else is found.
+        let mut retry = None;
         loop {
+            let gap = match (direction, reach) {
+                (Direction::Backward, Reach::Others(_)) => {
+                    reader.room.gap_before(from).filter(|(_, gap)| gap.next > to)
+                }
+                _ => None,
+            };
+            let wall = gap.as_ref().map_or(to, |(_, gap)| gap.next);
             // The range's end is exclusive, a token's place is behind its event: hence the ones.
             let (low, high, order) = match direction {
-                Direction::Backward => (to.saturating_add(1), from.saturating_add(1), Order::Descending),
+                Direction::Backward => (wall.saturating_add(1), from.saturating_add(1), Order::Descending),
                 Direction::Forward => (from.saturating_add(1), to.saturating_add(1), Order::Ascending),
             };
-            if low >= high {
-                let end = (left_out && !events.is_empty()).then_some(from);
-                return Ok((events, end));
-            }
             let step = (limit - events.len()).clamp(16, 256);
-            let rows = self.store().range(&TIMELINE, &(room, low), &(room, high), order, step).await?;
+            let rows = if low < high {
+                self.store().range(&TIMELINE, &(room, low), &(room, high), order, step).await?
+            } else {
+                Vec::new()
+            };
             let numbers: Vec<_> = rows.iter().map(|(_, number)| *number).collect();
             for (((_, order), _), event) in rows.iter().zip(self.events().require_many(room, &numbers).await?) {
                 from = if direction == Direction::Backward { order.saturating_sub(1) } else { *order };
@@ -142,13 +164,35 @@ impl Rooms {
                 }
             }
             looked_at += rows.len();
-            if rows.len() < step {
-                let end = (left_out && !events.is_empty()).then_some(from);
-                return Ok((events, end));
-            }
             if looked_at >= LOOKED_AT_MAX {
                 return Ok((events, Some(from)));
             }
+            if rows.len() == step {
+                continue;
+            }
+            let Some((order, gap)) = gap else {
+                let end = if events.is_empty() { retry } else { left_out.then_some(from) };
+                return Ok((events, end));
+            };
+            from = gap.next;
+            let beyond = gap.floor.saturating_sub(1);
+            match self.fill_gap(&reader.room, (order, gap), self.left(reach)).await {
+                Filled::More => {}
+                Filled::Nothing if !events.is_empty() => return Ok((events, Some(from))),
+                Filled::Nothing => {
+                    retry.get_or_insert(from);
+                    from = beyond;
+                }
+                Filled::Nobody => from = beyond,
+            }
+        }
+    }
+
+    /// How long other servers may still be waited for.
+    fn left(&self, reach: Reach) -> Duration {
+        match reach {
+            Reach::Here => Duration::ZERO,
+            Reach::Others(end) => end.saturating_sub(self.parts.clock.elapsed()),
         }
     }
 
@@ -213,13 +257,16 @@ impl Rooms {
         }
         if before > 0 {
             let limit = before.min(CONTEXT_MAX);
-            let (found, next) = self.walk(reader, (start, i64::MIN), Direction::Backward, limit, filter).await?;
+            let reach = Reach::Others(self.parts.clock.elapsed() + PATIENCE);
+            let back = Direction::Backward;
+            let (found, next) = self.walk(reader, (start, i64::MIN), back, limit, filter, reach).await?;
             context.start = next.or_else(|| found.last().map(|oldest| oldest.order.saturating_sub(1))).unwrap_or(start);
             context.before = found;
         }
         if after > 0 {
             let (limit, horizon) = (after.min(CONTEXT_MAX), reader.horizon().await?);
-            let (found, next) = self.walk(reader, (end, horizon), Direction::Forward, limit, filter).await?;
+            let forward = Direction::Forward;
+            let (found, next) = self.walk(reader, (end, horizon), forward, limit, filter, Reach::Here).await?;
             context.end = next.or_else(|| found.last().map(|newest| newest.order)).unwrap_or(end);
             context.after = found;
         }
@@ -258,7 +305,7 @@ impl Rooms {
         ts: u64,
         direction: Direction,
     ) -> Result<Arc<Event>, RoomsError> {
-        let near = self.order_at_time(reader, ts).await?;
+        let near = self.order_at_time(&reader.room, ts).await?;
         let (around, enough) = (64, 512);
         let filter = EventFilter::default();
         // Events out of order are looked for on the near side too.
@@ -268,8 +315,9 @@ impl Rooms {
         };
         let limit = reader.horizon().await?;
         let end = |direction| if direction == Direction::Backward { i64::MIN } else { limit };
-        let (mut events, _) = self.walk(reader, (near.min(limit), end(back)), back, around, &filter).await?;
-        let (ahead, _) = self.walk(reader, (near.min(limit), end(direction)), direction, enough, &filter).await?;
+        let (near, here) = (near.min(limit), Reach::Here);
+        let (mut events, _) = self.walk(reader, (near, end(back)), back, around, &filter, here).await?;
+        let (ahead, _) = self.walk(reader, (near, end(direction)), direction, enough, &filter, here).await?;
         events.extend(ahead);
         let at = |event: &Event| u64::from(event.pdu.origin_server_ts.get());
         let found = match direction {
@@ -284,11 +332,11 @@ impl Rooms {
     }
 
     /// The place before the first event that is not older than `ts`, as far as times ascend.
-    async fn order_at_time(&self, reader: &Reader, ts: u64) -> Result<i64, StoreError> {
-        let room = reader.room.number;
+    pub(super) async fn order_at_time(&self, room: &Room, ts: u64) -> Result<i64, StoreError> {
+        let (newest, room) = (newest(room), room.number);
         let first = self.store().prefix(&TIMELINE, &room, Order::Ascending, 1).await?;
         let Some(((_, first), _)) = first.into_iter().next() else { return Ok(0) };
-        let (mut low, mut high) = (first.saturating_sub(1), newest(reader));
+        let (mut low, mut high) = (first.saturating_sub(1), newest);
         while low < high {
             let middle = low.midpoint(high);
             let rows =
@@ -309,6 +357,6 @@ impl Rooms {
 }
 
 /// The order of the newest event.
-fn newest(reader: &Reader) -> i64 {
-    i64::try_from(reader.room.last_position().0).unwrap_or(i64::MAX)
+fn newest(room: &Room) -> i64 {
+    i64::try_from(room.last_position().0).unwrap_or(i64::MAX)
 }

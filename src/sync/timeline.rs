@@ -47,16 +47,22 @@ pub(super) async fn load(
     window: &Window,
 ) -> Result<Timeline, SyncError> {
     let mut events = Vec::new();
-    let (mut limited, mut members_changed) = (false, false);
+    // Where history is missing a timeline begins anew: what lies before is paged back to.
+    let gap = room.gap_before(window.upto).map(|(_, gap)| gap.next);
+    let gap = gap.filter(|place| window.since.is_none_or(|since| since <= *place));
+    let since = gap.or(window.since);
+    let (mut limited, mut members_changed) = (gap.is_some(), false);
     let mut upto = window.upto;
     let mut rows = 0;
-    let (mut state_after, mut held) = (None, None);
+    let (mut state_after, mut oldest) = (None, None);
     'pages: loop {
-        let page = page(rooms, room, window.since, upto, window.limit + 1).await?;
+        let page = page(rooms, room, since, upto, window.limit + 1).await?;
         let more = page.len() > window.limit;
         for (order, number) in page.iter().rev() {
             let event = rooms.events().require(room.number, *number).await?;
-            state_after.get_or_insert(event.header.state_after);
+            if state_after.is_none() {
+                state_after = Some(rooms.stand(room, &event).await?.1);
+            }
             if events.len() == window.limit || rows == ROWS_MAX {
                 limited = true;
                 break 'pages;
@@ -68,7 +74,7 @@ pub(super) async fn load(
                 limited = true;
                 break 'pages;
             }
-            held = Some(event.header.state_before);
+            oldest = Some(event.clone());
             members_changed |= event.pdu.kind == TimelineEventType::RoomMember;
             if filter.wants(&event) && !reader.ignores(&event) {
                 events.push(event);
@@ -84,8 +90,12 @@ pub(super) async fn load(
         None => state_at(rooms, room, window.upto).await?,
     };
     let (before, state_before) = match events.first() {
-        Some(first) => (first.order - 1, first.header.state_before),
+        Some(first) => (first.order - 1, rooms.stand(room, first).await?.0),
         None => (window.upto, end),
+    };
+    let held = match oldest {
+        Some(oldest) => rooms.stand(room, &oldest).await?.0,
+        None => end,
     };
     Ok(Timeline {
         events,
@@ -93,7 +103,7 @@ pub(super) async fn load(
         members_changed: members_changed || limited,
         before,
         state_before,
-        held: held.unwrap_or(end),
+        held,
         state_after: end,
     })
 }
@@ -123,7 +133,10 @@ async fn page(
 pub(super) async fn state_at(rooms: &Rooms, room: &Room, order: i64) -> Result<StateRoot, SyncError> {
     let newest = page(rooms, room, None, order, 1).await?;
     match newest.last() {
-        Some((_, number)) => Ok(rooms.events().require(room.number, *number).await?.header.state_after),
+        Some((_, number)) => {
+            let event = rooms.events().require(room.number, *number).await?;
+            Ok(rooms.stand(room, &event).await?.1)
+        }
         None => Ok(StateRoot::EMPTY),
     }
 }

@@ -45,9 +45,8 @@ pub async fn get_alias(
     request: Ruma<get_alias_v3::v3::Request>,
 ) -> Result<Reply<get_alias_v3::v3::Response>, ApiError> {
     let viewer = caller(session.as_deref());
-    let room = services.rooms.resolve_alias(viewer, &request.body.room_alias).await?.ok_or(RoomsError::NoAlias)?;
-    let servers = vec![services.config.server.name.clone()];
-    Ok(Reply(get_alias_v3::v3::Response::new(room.id.clone(), servers)))
+    let found = services.rooms.find_alias(viewer, &request.body.room_alias).await?.ok_or(RoomsError::NoAlias)?;
+    Ok(Reply(get_alias_v3::v3::Response::new(found.room_id, found.servers)))
 }
 
 /// `DELETE /_matrix/client/v3/directory/room/{roomAlias}`: removes an alias.

@@ -31,10 +31,14 @@ pub async fn get_public_rooms(
     request: Ruma<get_public_rooms_v3::v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
     let get_public_rooms_v3::v3::Request { limit, since, server, .. } = request.body;
-    check_server(&services, server.as_deref())?;
     let query = DirectoryQuery { limit: limit.map(rows), since, ..DirectoryQuery::default() };
-    let page = services.rooms.public_rooms(caller(session.as_deref()), &query).await?;
-    listing(&page)
+    let viewer = caller(session.as_deref());
+    if let Some(server) = other(&services, server.as_deref()) {
+        // A stranger cannot make this server ask others.
+        let viewer = viewer.ok_or_else(ApiError::missing_token)?;
+        return listing(&services.rooms.remote_public_rooms(Some(viewer), server, query).await?);
+    }
+    listing(&services.rooms.public_rooms(viewer, &query).await?)
 }
 
 /// `POST /_matrix/client/v3/publicRooms`: the published rooms that match a filter.
@@ -45,23 +49,26 @@ pub async fn get_public_rooms_filtered(
     request: Ruma<get_public_rooms_filtered_v3::v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
     let get_public_rooms_filtered_v3::v3::Request { limit, since, server, filter, room_network, .. } = request.body;
-    check_server(&services, server.as_deref())?;
     let query = DirectoryQuery {
         limit: limit.map(rows),
         since,
         term: filter.generic_search_term,
         room_types: filter.room_types,
     };
+    let viewer = caller(Some(&request.session));
+    if let Some(server) = other(&services, server.as_deref()) {
+        return listing(&services.rooms.remote_public_rooms(viewer, server, query).await?);
+    }
     let page = match room_network {
         // No room here belongs to a network of third parties.
         RoomNetwork::ThirdParty(_) => DirectoryPage::default(),
-        _ => services.rooms.public_rooms(caller(Some(&request.session)), &query).await?,
+        _ => services.rooms.public_rooms(viewer, &query).await?,
     };
     listing(&page)
 }
 
 /// The answer of both. ruma leaves out the join rule `public`; clients that knock want to be told it.
-fn listing(page: &DirectoryPage) -> Result<JsonBytes, ApiError> {
+pub(in crate::api) fn listing(page: &DirectoryPage) -> Result<JsonBytes, ApiError> {
     let mut answer = json!({ "chunk": page.chunk, "total_room_count_estimate": page.total });
     for room in answer.get_mut("chunk").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(room) = room.as_object_mut() {
@@ -107,16 +114,11 @@ pub async fn set_room_visibility(
     Ok(Reply(set_room_visibility_v3::v3::Response::new()))
 }
 
-/// Another server's directory can only be had by federation.
-fn check_server(services: &Services, server: Option<&ServerName>) -> Result<(), ApiError> {
-    match server {
-        Some(server) if *server != *services.config.server.name => {
-            Err(ApiError::not_found("This server cannot ask others for their rooms"))
-        }
-        _ => Ok(()),
-    }
+/// The other server whose directory is asked for.
+fn other<'a>(services: &Services, server: Option<&'a ServerName>) -> Option<&'a ServerName> {
+    server.filter(|server| **server != *services.config.server.name)
 }
 
-fn rows(limit: UInt) -> usize {
+pub(in crate::api) fn rows(limit: UInt) -> usize {
     usize::try_from(u64::from(limit)).unwrap_or(usize::MAX)
 }

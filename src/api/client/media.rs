@@ -4,7 +4,7 @@
 //! downloads the other way; neither is ever in memory as a whole.
 #![allow(deprecated, reason = "the endpoints of before v1.11 are served where the configuration says so")]
 
-mod content;
+pub(in crate::api) mod content;
 
 use std::sync::Arc;
 
@@ -151,7 +151,7 @@ pub async fn get_content_thumbnail(
     content::serve(known(found)?, &headers).await
 }
 
-fn wanted(method: Option<&ThumbnailMethod>, width: UInt, height: UInt) -> Result<Wanted, ApiError> {
+pub(in crate::api) fn wanted(method: Option<&ThumbnailMethod>, width: UInt, height: UInt) -> Result<Wanted, ApiError> {
     let method = match method {
         Some(ThumbnailMethod::Crop) => Method::Crop,
         None | Some(ThumbnailMethod::Scale) => Method::Scale,
@@ -172,8 +172,8 @@ pub async fn get_content_legacy(
     headers: HeaderMap,
     request: Ruma<get_content_v3::v3::Request>,
 ) -> Result<Response, ApiError> {
-    let get_content_v3::v3::Request { server_name, media_id, timeout_ms, .. } = request.body;
-    check_frozen(&services, &server_name, &media_id).await?;
+    let get_content_v3::v3::Request { server_name, media_id, timeout_ms, allow_remote, .. } = request.body;
+    check_frozen(&services, &server_name, &media_id, allow_remote).await?;
     let found = services.media.download(&server_name, &media_id, timeout_ms).await?;
     content::serve(known(found)?, &headers).await
 }
@@ -187,8 +187,9 @@ pub async fn get_content_as_filename_legacy(
     headers: HeaderMap,
     request: Ruma<get_content_as_filename_v3::v3::Request>,
 ) -> Result<Response, ApiError> {
-    let get_content_as_filename_v3::v3::Request { server_name, media_id, filename, timeout_ms, .. } = request.body;
-    check_frozen(&services, &server_name, &media_id).await?;
+    let get_content_as_filename_v3::v3::Request { server_name, media_id, filename, timeout_ms, allow_remote, .. } =
+        request.body;
+    check_frozen(&services, &server_name, &media_id, allow_remote).await?;
     let found = services.media.download(&server_name, &media_id, timeout_ms).await?;
     content::serve(known(found)?.named(&filename), &headers).await
 }
@@ -202,9 +203,17 @@ pub async fn get_content_thumbnail_legacy(
     headers: HeaderMap,
     request: Ruma<get_content_thumbnail_v3::v3::Request>,
 ) -> Result<Response, ApiError> {
-    let get_content_thumbnail_v3::v3::Request { server_name, media_id, method, width, height, timeout_ms, .. } =
-        request.body;
-    check_frozen(&services, &server_name, &media_id).await?;
+    let get_content_thumbnail_v3::v3::Request {
+        server_name,
+        media_id,
+        method,
+        width,
+        height,
+        timeout_ms,
+        allow_remote,
+        ..
+    } = request.body;
+    check_frozen(&services, &server_name, &media_id, allow_remote).await?;
     let found =
         services.media.thumbnail(&server_name, &media_id, wanted(method.as_ref(), width, height)?, timeout_ms).await?;
     content::serve(known(found)?, &headers).await
@@ -212,7 +221,15 @@ pub async fn get_content_thumbnail_legacy(
 
 /// Without a token there is no content, unless the configuration allows it: everything here was uploaded after the
 /// freeze (specification, "Content repository", client behaviour). Uploaders still hear that an id has no content yet.
-async fn check_frozen(services: &Services, server_name: &ServerName, id: &str) -> Result<(), ApiError> {
+async fn check_frozen(
+    services: &Services,
+    server_name: &ServerName,
+    id: &str,
+    allow_remote: bool,
+) -> Result<(), ApiError> {
+    if !allow_remote && *server_name != *services.config.server.name {
+        return Err(unknown());
+    }
     if services.config.media.unauthenticated_downloads {
         return Ok(());
     }
@@ -261,6 +278,9 @@ impl From<MediaError> for ApiError {
             MediaError::NotYetUploaded => Self::not_yet_uploaded(),
             MediaError::NotAnImage => {
                 Self::new(http::StatusCode::BAD_REQUEST, ruma::api::error::ErrorCode::Unknown, text)
+            }
+            MediaError::Elsewhere => {
+                Self::new(http::StatusCode::BAD_GATEWAY, ruma::api::error::ErrorCode::Unknown, text)
             }
             MediaError::DiskFull => Self::unavailable(error),
             MediaError::Disk(_) | MediaError::Store(_) => Self::internal(error),

@@ -34,6 +34,9 @@ pub async fn get_profile(
     request: Ruma<get_profile_v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
     let user_id = &request.body.user_id;
+    if let Some(fields) = elsewhere(&services, session.as_deref(), user_id).await? {
+        return JsonBytes::of(&*fields);
+    }
     let user = account(&services, session.as_deref(), user_id).await?;
     let mut fields = services.users.profiles.get(user).await?.fields;
     if !services.rooms.may_see_photo(caller(session.as_deref()), user_id) {
@@ -51,8 +54,12 @@ pub async fn get_profile_field(
     request: Ruma<get_profile_field_v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
     let user_id = &request.body.user_id;
-    let user = account(&services, session.as_deref(), user_id).await?;
     let key = request.body.field.as_str();
+    if let Some(fields) = elsewhere(&services, session.as_deref(), user_id).await? {
+        let value = fields.get(key).ok_or_else(|| ApiError::not_found("This profile has no such field"))?;
+        return JsonBytes::of(&BTreeMap::from([(key, value)]));
+    }
+    let user = account(&services, session.as_deref(), user_id).await?;
     let value = services.users.profiles.field(user, key).await?;
     let shown = key != AVATAR_URL || services.rooms.may_see_photo(caller(session.as_deref()), user_id);
     let value = value.filter(|_| shown);
@@ -114,6 +121,19 @@ fn tell_rooms(services: &Services, session: &Session, key: &str) {
     if matches!(key, DISPLAYNAME | AVATAR_URL) {
         services.rooms.profile_changed(session.user, &session.user_id);
     }
+}
+
+/// The profile of a user of another server, if the caller may know of them; `None` for users of this one, and for those
+/// of whom nothing can be had.
+async fn elsewhere(
+    services: &Services,
+    session: Option<&Session>,
+    user_id: &UserId,
+) -> Result<Option<Arc<BTreeMap<String, Box<RawValue>>>>, ApiError> {
+    if services.rooms.is_local(user_id) || !services.rooms.may_know(caller(session), user_id).await? {
+        return Ok(None);
+    }
+    Ok(services.rooms.remote_profile(user_id).await?)
 }
 
 /// The account whose profile is asked for, if the caller may know of it.

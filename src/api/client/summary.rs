@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::actor::caller;
 use crate::{
     http::{ApiError, JsonBytes, Ruma, services::Services},
-    rooms::summary::{HierarchyQuery, Summary},
+    rooms::{hierarchy::HierarchyQuery, summary::Summary},
     store::schema::rooms::Membership,
 };
 
@@ -28,13 +28,24 @@ pub async fn get_summary(
 ) -> Result<JsonBytes, ApiError> {
     let viewer = caller(request.session.as_deref());
     let name = &request.body.room_id_or_alias;
-    let room = match (<&RoomId>::try_from(&**name), <&RoomAliasId>::try_from(&**name)) {
-        (Ok(id), _) => services.rooms.by_id(id).await?,
-        (_, Ok(alias)) => services.rooms.resolve_alias(viewer, alias).await?,
-        _ => None,
-    };
     let hidden = || ApiError::not_found("There is no such room, or you may not know of it");
-    let room = room.ok_or_else(hidden)?;
+    let (id, via) = match (<&RoomId>::try_from(&**name), <&RoomAliasId>::try_from(&**name)) {
+        (Ok(id), _) => (id.to_owned(), request.body.via.clone()),
+        (_, Ok(alias)) => {
+            let found = services.rooms.find_alias(viewer, alias).await?.ok_or_else(hidden)?;
+            (found.room_id, found.servers)
+        }
+        _ => return Err(hidden()),
+    };
+    let room = match (services.rooms.by_id(&id).await?, viewer) {
+        (Some(room), _) if !room.view().joined.is_empty() => room,
+        (_, Some(viewer)) => {
+            let summary = services.rooms.summary_elsewhere(&id, &via, viewer).await?;
+            return JsonBytes::of(&summary.ok_or_else(hidden)?);
+        }
+        // A stranger cannot make this server ask others.
+        (_, None) => return Err(hidden()),
+    };
     if !services.rooms.may_preview(&room, viewer).await? {
         return Err(hidden());
     }

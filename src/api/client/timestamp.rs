@@ -20,7 +20,6 @@ pub async fn get_event_by_timestamp(
 ) -> Result<Reply<get_event_by_timestamp_v1::v1::Response>, ApiError> {
     let body = request.body;
     let reader = reading::reader(&services, &request.session, &body.room_id).await?;
-    let event = services.rooms.event_at_time(&reader, u64::from(body.ts.get()), body.dir).await?;
-    let (id, ts) = (event.pdu.event_id.clone(), event.pdu.origin_server_ts);
-    Ok(Reply(get_event_by_timestamp_v1::v1::Response::new(id, ts)))
+    let found = services.rooms.nearest_event(&reader, u64::from(body.ts.get()), body.dir).await?;
+    Ok(Reply(get_event_by_timestamp_v1::v1::Response::new(found.id, found.ts)))
 }

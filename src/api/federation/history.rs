@@ -5,9 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use ruma::api::federation::{
     backfill::get_backfill::v1 as get_backfill_v1,
-    event::{
-        get_event_by_timestamp::v1 as get_event_by_timestamp_v1, get_missing_events::v1 as get_missing_events_v1,
-    },
+    event::{get_event_by_timestamp::v1 as get_event_by_timestamp_v1, get_missing_events::v1 as get_missing_events_v1},
 };
 
 use super::{event::no_event, room_access::reader_of, written};

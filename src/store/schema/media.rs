@@ -16,6 +16,13 @@ pub static MEDIA_USAGE: Table<UserNo, u64> = Table::rows(102, "media_usage");
 /// User, expiry (Unix time in milliseconds) and media id: ids made by `create` that have no content yet.
 pub static MEDIA_PENDING: Table<(UserNo, u64, String), ()> = Table::rows(103, "media_pending");
 
+/// Content of other servers that was fetched: (server name, media id).
+pub static REMOTE_MEDIA: Table<(String, String), RemoteMedia> = Table::rows(104, "remote_media");
+/// The same by age: (when it was fetched, Unix time in milliseconds, server name, media id).
+pub static REMOTE_MEDIA_AGE: Table<(u64, String, String), ()> = Table::rows(105, "remote_media_age");
+/// The same by content: (hash, server name, media id).
+pub static REMOTE_MEDIA_BY_HASH: Table<([u8; 32], String, String), ()> = Table::rows(106, "remote_media_by_hash");
+
 /// A media id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Media {
@@ -52,4 +59,13 @@ pub struct MediaContent {
     pub file_name: Option<String>,
 }
 
-record!(Media);
+/// Content of another server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteMedia {
+    /// When it was fetched: Unix time in milliseconds.
+    pub fetched_ms: u64,
+    /// The file, as its server calls it.
+    pub content: MediaContent,
+}
+
+record!(Media, RemoteMedia);

@@ -77,7 +77,7 @@ pub(super) async fn serve(content: Content, asked: &HeaderMap) -> Result<Respons
 }
 
 /// Inline only for the specification's list of harmless types.
-fn disposition(content: &Content) -> String {
+pub(in crate::api) fn disposition(content: &Content) -> String {
     let kind = if is_inline(&content.content_type) {
         ContentDispositionType::Inline
     } else {

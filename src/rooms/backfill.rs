@@ -1,0 +1,142 @@
+//! History that other servers have: asked for when somebody walks back to where it is missing.
+//!
+//! A gap is filled by one walker at a time; others wait for what it brings. The work goes on when whoever waits for it
+//! has gone, so that what a slow server answers is not lost.
+
+use std::{sync::Arc, time::Duration};
+
+use ruma::{EventId, OwnedServerName, api::federation::backfill::get_backfill, uint};
+
+use super::{Room, Rooms, past::missing_ids, receive::ReceiveError};
+use crate::store::{StoreError, schema::rooms::GapRecord};
+
+/// How long somebody who pages waits for other servers, in all.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one server has for its answer.
+const ANSWER_MAX: Duration = Duration::from_secs(15);
+/// How long the filling of a gap may take before the next one may try.
+const FILL_MAX: Duration = Duration::from_mins(2);
+/// Servers that are asked for one piece.
+const SERVERS_MAX: usize = 5;
+/// Predecessors that are asked for at once.
+const NAMED_MAX: usize = 20;
+/// Events of an answer that are looked at.
+const EVENTS_MAX: usize = 200;
+
+/// What came of asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// There is more history here than before.
+    More,
+    /// Nobody gave any. Later somebody may.
+    Nothing,
+    /// There is nobody else to ask.
+    Nobody,
+}
+
+impl Rooms {
+    /// Asks other servers for the history before the event at `order`, of which `gap` was seen to be missing. Waits no
+    /// longer than `wait`.
+    pub(super) async fn fill_gap(&self, room: &Arc<Room>, (order, gap): (i64, GapRecord), wait: Duration) -> Filled {
+        if wait.is_zero() {
+            return Filled::Nothing;
+        }
+        let (rooms, room) = (self.clone(), room.clone());
+        let filling = tokio::spawn(async move {
+            let _turn = rooms.reading.turn((room.number, order)).await;
+            match room.gap_at(order) {
+                Some(now) if now == gap => {}
+                // Whoever was here before has brought something.
+                _ => return Filled::More,
+            }
+            let clock = rooms.parts.clock.clone();
+            clock.timeout(FILL_MAX, rooms.ask_for_history(&room, order, &gap)).await.unwrap_or(Filled::Nothing)
+        });
+        match self.parts.clock.timeout(wait, filling).await {
+            Some(Ok(filled)) => filled,
+            _ => Filled::Nothing,
+        }
+    }
+
+    async fn ask_for_history(&self, room: &Arc<Room>, order: i64, gap: &GapRecord) -> Filled {
+        let servers = match self.servers_with_history(room, order).await {
+            Ok(servers) => servers,
+            Err(error) => {
+                tracing::error!(room = %room.id, %error, "the servers of a room cannot be read");
+                return Filled::Nothing;
+            }
+        };
+        if servers.is_empty() {
+            return Filled::Nobody;
+        }
+        for server in servers {
+            match self.history_from(room, &server, order, gap).await {
+                Ok(true) => return Filled::More,
+                Ok(false) => {}
+                Err(error) => tracing::debug!(room = %room.id, %server, %error, "history cannot be had"),
+            }
+        }
+        Filled::Nothing
+    }
+
+    async fn history_from(
+        &self,
+        room: &Arc<Room>,
+        server: &OwnedServerName,
+        order: i64,
+        gap: &GapRecord,
+    ) -> Result<bool, ReceiveError> {
+        let mut missing = missing_ids(gap);
+        missing.truncate(NAMED_MAX);
+        let request = get_backfill::v1::Request::new(room.id.clone(), missing, uint!(100));
+        let answer = self.parts.remote.send_within(server, request, ANSWER_MAX).await?;
+        let texts = answer.pdus.iter().take(EVENTS_MAX).map(|event| event.get());
+        let checked = self.verify(&room.id, &room.rules, texts).await;
+        self.receive_history(room, server, order, checked.into_iter().filter_map(Result::ok).collect()).await
+    }
+
+    /// Whom to ask for history: who sent the event behind the gap, then others in the room.
+    async fn servers_with_history(&self, room: &Room, order: i64) -> Result<Vec<OwnedServerName>, StoreError> {
+        let mut servers: Vec<OwnedServerName> = Vec::new();
+        if let Some(number) = self.store().get(&crate::store::schema::rooms::TIMELINE, &(room.number, order)).await? {
+            let event = self.events().require(room.number, number).await?;
+            servers.push(event.pdu.sender.server_name().to_owned());
+        }
+        servers.extend(self.other_servers_in(room, SERVERS_MAX).await?);
+        let mut seen = std::collections::HashSet::new();
+        servers.retain(|server| *server != self.parts.server_name && seen.insert(server.clone()));
+        servers.truncate(SERVERS_MAX);
+        Ok(servers)
+    }
+
+    /// Other servers in a room, those with the most members first.
+    pub(super) async fn other_servers_in(&self, room: &Room, limit: usize) -> Result<Vec<OwnedServerName>, StoreError> {
+        let mut numbers = room.view().servers.to_vec();
+        numbers.sort_by_key(|(number, members)| (std::cmp::Reverse(*members), *number));
+        let mut servers = Vec::with_capacity(limit);
+        for (number, _) in numbers.into_iter().take(limit) {
+            servers.push(self.store().server_name(number).await?);
+        }
+        Ok(servers)
+    }
+
+    /// Fetches history until an event is here, as far as that is soon.
+    pub(super) async fn fetch_back_to(&self, room: &Arc<Room>, id: &EventId, wait: Duration) -> Result<(), StoreError> {
+        let end = self.parts.clock.elapsed() + wait;
+        let mut place = i64::MAX;
+        loop {
+            if self.events().in_room(room.number, id).await?.is_some_and(|event| event.order != i64::MAX) {
+                return Ok(());
+            }
+            let Some(gap) = room.gap_before(place) else { return Ok(()) };
+            let wait = end.saturating_sub(self.parts.clock.elapsed());
+            let floor = gap.1.floor.saturating_sub(1);
+            if self.fill_gap(room, gap, wait).await != Filled::More {
+                if wait.is_zero() {
+                    return Ok(());
+                }
+                place = floor;
+            }
+        }
+    }
+}
