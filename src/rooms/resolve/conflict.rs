@@ -36,11 +36,6 @@ impl Conflict {
         self.in_base.contains_key(&key)
     }
 
-    /// The keys in conflict, ascending.
-    pub(super) fn keys(&self) -> impl Iterator<Item = StateKeyNo> {
-        self.in_base.keys().copied()
-    }
-
     /// For each state its events of the keys in conflict.
     pub(super) fn sides(&self) -> impl Iterator<Item = Vec<EventNo>> {
         let first = self.in_base.values().filter_map(|event| *event).collect();

@@ -54,10 +54,8 @@ fn is_power_event(pdu: &Pdu) -> bool {
             pdu.state_key.as_deref() == Some("")
         }
         TimelineEventType::RoomMember => {
-            let removal = matches!(
-                content::membership(&pdu.content),
-                Some(MembershipState::Leave | MembershipState::Ban)
-            );
+            let removal =
+                matches!(content::membership(&pdu.content), Some(MembershipState::Leave | MembershipState::Ban));
             removal && pdu.state_key.as_deref() != Some(pdu.sender.as_str())
         }
         _ => false,

@@ -82,13 +82,12 @@ impl Source {
                     let dense: Vec<u32> = events.iter().filter_map(|event| graph.dense(*event)).collect();
                     graph.reach(dense)
                 }
-                Part::Parts(parts) => parts.iter().filter_map(|part| graph.cover(*part)).fold(
-                    RoaringBitmap::new(),
-                    |mut all, part| {
+                Part::Parts(parts) => {
+                    parts.iter().filter_map(|part| graph.cover(*part)).fold(RoaringBitmap::new(), |mut all, part| {
                         all |= part;
                         all
-                    },
-                ),
+                    })
+                }
             };
             graph.keep_cover(name, cover);
             if index % READ_MAX == READ_MAX - 1 {

@@ -33,3 +33,5 @@ mod unconflicted;
 pub use edges::auth_record;
 pub use resolver::Resolver;
 
+#[cfg(test)]
+mod tests;

@@ -86,12 +86,8 @@ impl Resolver {
         batch: &mut Batch,
     ) -> Result<StateRoot, StoreError> {
         let mut seen = HashSet::new();
-        let mut roots: Box<[StateRoot]> = roots
-            .iter()
-            .copied()
-            .filter(|root| !root.is_empty() && seen.insert(*root))
-            .take(PREV_EVENTS_MAX)
-            .collect();
+        let mut roots: Box<[StateRoot]> =
+            roots.iter().copied().filter(|root| !root.is_empty() && seen.insert(*root)).take(PREV_EVENTS_MAX).collect();
         match *roots {
             [] => return Ok(StateRoot::EMPTY),
             [one] => return Ok(one),
