@@ -6,28 +6,31 @@
 mod build;
 mod desk;
 mod figures;
+mod listeners;
 mod process;
 mod profiles;
 mod tasks;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::Clock,
-    config::{Config, Listen},
-    http::{Entry, ServeOptions, TrustedProxies, operations, services::Services},
+    config::Config,
+    http::{CertificateError, CertificateFiles, services::Services},
     ids::Ids,
     media::MediaError,
-    routes,
+    remote::{ClientError, keys::OwnKeyError},
     school::SchoolError,
     store::StoreError,
     users::{AdminSocket, UsersError},
 };
 
+use listeners::Security;
+
 pub use desk::Offline;
+pub use listeners::{Addresses, Listeners};
 pub use process::{serve, serve_prepared};
 
 /// How long requests may go on once the server was told to stop. With the tasks, that is five seconds.
@@ -64,9 +67,15 @@ pub enum StartError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// The certificate of a listener.
+    #[error("cannot speak TLS: {0}")]
+    Certificate(#[from] CertificateError),
     /// The server's signing key.
-    #[error("the signing key in the database is damaged: {0}")]
-    Key(String),
+    #[error("cannot start with the server's signing key: {0}")]
+    Key(#[from] OwnKeyError),
+    /// Requests to other servers.
+    #[error("cannot start federation: {0}")]
+    Remote(#[from] ClientError),
     /// The system gives no threads, no socket or no signals.
     #[error("cannot start {what}: {error}")]
     System {
@@ -77,19 +86,12 @@ pub enum StartError {
     },
 }
 
-/// Where a running server listens.
-#[derive(Debug, Clone, Copy)]
-pub struct Addresses {
-    /// For clients.
-    pub client: SocketAddr,
-    /// For `/metrics` and `/health`, if configured.
-    pub metrics: Option<SocketAddr>,
-}
-
 /// A running server.
 pub struct App {
     addresses: Addresses,
     services: Arc<Services>,
+    /// The certificate, if it comes from files.
+    certificate: Option<Arc<CertificateFiles>>,
     /// The listeners end first, then the background tasks, which may still be wanted by the last requests.
     listeners: TaskTracker,
     tasks: TaskTracker,
@@ -102,45 +104,44 @@ impl App {
     /// # Errors
     /// Whatever keeps the server from starting; nothing is left running then.
     pub async fn start(config: Config, clock: Clock, ids: Ids) -> Result<Self, StartError> {
+        let listeners = Listeners::bind(&config.listen).await?;
+        Self::start_on(listeners, config, clock, ids).await
+    }
+
+    /// The same on sockets that somebody has opened already: a name with a port can be known before the start then.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_on(listeners: Listeners, config: Config, clock: Clock, ids: Ids) -> Result<Self, StartError> {
         let config = Arc::new(config);
-        let client = bind("client", config.listen.client).await?;
-        let metrics = match config.listen.metrics {
-            Some(address) => Some(bind("metrics", address).await?),
-            None => None,
-        };
+        let addresses = listeners.addresses(&config.listen)?;
         let built = build::build(config.clone(), clock, ids).await?;
         let socket = AdminSocket::bind(&built.admin_socket)
             .map_err(|error| StartError::System { what: "the admin socket", error })?;
+        let security = Security::open(&config, built.acme).await?;
 
         let services = built.services;
         figures::register(&services.metrics, &services.store);
-        let addresses = Addresses { client: local(&client)?, metrics: metrics.as_ref().map(local).transpose()? };
         let app = Self {
             addresses,
             services,
+            certificate: security.files,
             listeners: TaskTracker::new(),
             tasks: TaskTracker::new(),
             tasks_end: CancellationToken::new(),
         };
-        tasks::spawn(&app.services, socket, &app.tasks, &app.tasks_end);
-        app.listen(client, metrics, &config.listen);
+        let certificates = tasks::Certificates { files: app.certificate.clone(), acme: security.acme };
+        tasks::spawn(&app.services, socket, certificates, &app.tasks, &app.tasks_end);
+        listeners.serve(&app.services, security.tls, &app.listeners);
+        app.listeners.close();
         Ok(app)
     }
 
-    fn listen(&self, client: TcpListener, metrics: Option<TcpListener>, listen: &Listen) {
-        let services = &self.services;
-        let options = ServeOptions { drain: DRAIN, ..ServeOptions::default() };
-        let entry = Entry {
-            metrics: services.metrics.clone(),
-            proxies: Arc::new(TrustedProxies::new(listen.trusted_proxies.clone())),
-        };
-        let router = entry.guard(routes::client().router()).with_state(services.clone());
-        self.listeners.spawn(crate::http::serve(client, router, options, services.stopping.clone()));
-        if let Some(listener) = metrics {
-            let router = operations(services.metrics.clone(), services.health.clone());
-            self.listeners.spawn(crate::http::serve(listener, router, options, services.stopping.clone()));
+    /// Reads the certificate's files again, if there are any.
+    pub async fn reload_certificate(&self) {
+        if let Some(files) = &self.certificate {
+            files.clone().reload_now().await;
         }
-        self.listeners.close();
     }
 
     /// Where it listens.
@@ -164,6 +165,9 @@ impl App {
         if tokio::time::timeout(TASKS_END, tasks.wait()).await.is_err() {
             tracing::warn!("background tasks were cut at shutdown");
         }
+        if tokio::time::timeout(TASKS_END, services.federation.outbound.flush()).await.is_err() {
+            tracing::warn!("how far other servers have been told was not written at shutdown");
+        }
         let (users, store_closed) = (services.users.clone(), services.store.closed());
         if tokio::time::timeout(TASKS_END, users.flush()).await.is_err() {
             tracing::warn!("the last uses of devices were not written at shutdown");
@@ -177,12 +181,4 @@ impl App {
             tracing::warn!("the store was still in use at shutdown");
         }
     }
-}
-
-async fn bind(option: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|error| StartError::Listen { option, address, error })
-}
-
-fn local(listener: &TcpListener) -> Result<SocketAddr, StartError> {
-    listener.local_addr().map_err(|error| StartError::System { what: "a listener", error })
 }

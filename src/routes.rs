@@ -7,7 +7,7 @@
 mod table;
 
 use http::Method;
-use ruma::api::client as api;
+use ruma::api::{client as api, federation as federation_api};
 
 use crate::api::client::{
     absent, account, account_data, admin_register, aliases, capabilities, context, create_room, devices, directory,
@@ -15,14 +15,95 @@ use crate::api::client::{
     push_rules, receipts, redact, register, relations, search, send, session, state, state_write, summary, sync,
     threads, timestamp, to_device, typing, upgrade, user_directory, versions, well_known,
 };
+use crate::api::federation as servers_api;
 use crate::api::school::{self as school_api, activate, audit, classes, contacts, me, openapi, slips};
 
 pub use table::Table;
 
+/// Adds the routes of a group.
+type Group = fn(Table) -> Table;
+
+/// What clients call, besides the way to this server.
+const CLIENT: [Group; 10] = [server, accounts, people, keys, rooms, events, media, tools, school, school_office];
+
 /// What clients call.
 pub fn client() -> Table {
-    let groups = [server, accounts, people, keys, rooms, events, media, tools, school, school_office];
+    collect(CLIENT.into_iter().chain([addresses as Group]))
+}
+
+/// What other servers call.
+pub fn federation() -> Table {
+    collect([servers as Group, servers_reading, addresses])
+}
+
+/// Everything, for a listener that serves clients and other servers.
+pub fn all() -> Table {
+    collect(CLIENT.into_iter().chain([servers as Group, servers_reading, addresses]))
+}
+
+fn collect(groups: impl IntoIterator<Item = Group>) -> Table {
     groups.into_iter().fold(Table::default(), |table, add| add(table))
+}
+
+/// Where this server is found.
+fn addresses(table: Table) -> Table {
+    table
+        .on::<api::discovery::discover_homeserver::Request, _>(well_known::discover_homeserver)
+        .on::<federation_api::discovery::discover_homeserver::Request, _>(well_known::discover_server)
+}
+
+/// The server-server API.
+fn servers(table: Table) -> Table {
+    use federation_api as fed;
+    use servers_api::{keys, openid, send, version};
+    table
+        .on::<fed::discovery::get_server_keys::v2::Request, _>(keys::get_server_keys)
+        .at(&Method::GET, "/_matrix/key/v2/server/{key_id}", keys::get_server_keys_by_id)
+        .on::<fed::discovery::get_remote_server_keys::v2::Request, _>(keys::get_remote_server_keys)
+        .on::<fed::discovery::get_remote_server_keys_batch::v2::Request, _>(keys::get_remote_server_keys_batch)
+        .on::<fed::discovery::get_server_version::v1::Request, _>(version::get_server_version)
+        .on::<fed::openid::get_openid_userinfo::v1::Request, _>(openid::get_openid_userinfo)
+        .on::<fed::transactions::send_transaction_message::v1::Request, _>(send::send_transaction_message)
+}
+
+/// The server-server API: what other servers read here.
+fn servers_reading(table: Table) -> Table {
+    use federation_api as fed;
+    use servers_api::{directory, event, hierarchy, history, media, query, state};
+    table
+        .on::<fed::event::get_event::v1::Request, _>(event::get_event)
+        .on::<fed::authorization::get_event_authorization::v1::Request, _>(event::get_event_authorization)
+        .on::<fed::event::get_room_state::v1::Request, _>(state::get_room_state)
+        .on::<fed::event::get_room_state_ids::v1::Request, _>(state::get_room_state_ids)
+        .on::<fed::backfill::get_backfill::v1::Request, _>(history::get_backfill)
+        .on::<fed::event::get_missing_events::v1::Request, _>(history::get_missing_events)
+        .on::<fed::event::get_event_by_timestamp::v1::Request, _>(history::get_event_by_timestamp)
+        .on::<fed::query::get_room_information::v1::Request, _>(query::get_room_information)
+        .on::<fed::query::get_profile_information::v1::Request, _>(query::get_profile_information)
+        .at(&Method::GET, "/_matrix/federation/v1/query/{query_type}", query::get_unknown)
+        .on::<fed::directory::get_public_rooms::v1::Request, _>(directory::get_public_rooms)
+        .on::<fed::directory::get_public_rooms_filtered::v1::Request, _>(directory::get_public_rooms_filtered)
+        .on::<fed::space::get_hierarchy::v1::Request, _>(hierarchy::get_hierarchy)
+        .on::<fed::authenticated_media::get_content::v1::Request, _>(media::get_content)
+        .on::<fed::authenticated_media::get_content_thumbnail::v1::Request, _>(media::get_content_thumbnail)
+}
+
+/// Joining, leaving, knocking and inviting over the border between servers.
+fn crossings(table: Table) -> Table {
+    use federation_api::membership as fed;
+    use servers_api::{invite, join, knock, leave};
+    let put = &Method::PUT;
+    table
+        .on::<fed::prepare_join_event::v1::Request, _>(join::create_join_event_template)
+        .on::<fed::create_join_event::v2::Request, _>(join::create_join_event)
+        .at(put, "/_matrix/federation/v1/send_join/{room_id}/{event_id}", join::create_join_event_v1)
+        .on::<fed::prepare_leave_event::v1::Request, _>(leave::prepare_leave_event)
+        .on::<fed::create_leave_event::v2::Request, _>(leave::create_leave_event)
+        .at(put, "/_matrix/federation/v1/send_leave/{room_id}/{event_id}", leave::create_leave_event_v1)
+        .on::<fed::prepare_knock_event::v1::Request, _>(knock::create_knock_event_template)
+        .on::<fed::create_knock_event::v1::Request, _>(knock::send_knock)
+        .on::<fed::create_invite::v2::Request, _>(invite::create_invite)
+        .at(put, "/_matrix/federation/v1/invite/{room_id}/{event_id}", invite::create_invite_v1)
 }
 
 /// What this server is and can do.
@@ -30,7 +111,6 @@ fn server(table: Table) -> Table {
     table
         .on::<api::discovery::get_supported_versions::Request, _>(versions::get_supported_versions)
         .on::<api::discovery::get_capabilities::v3::Request, _>(capabilities::get_capabilities)
-        .on::<api::discovery::discover_homeserver::Request, _>(well_known::discover_homeserver)
         .on::<api::thirdparty::get_protocols::v3::Request, _>(absent::get_protocols)
         .on::<api::thirdparty::get_protocol::v3::Request, _>(absent::get_protocol)
         .on::<api::voip::get_turn_server_info::v3::Request, _>(absent::get_turn_server_info)

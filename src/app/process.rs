@@ -60,14 +60,15 @@ where
     let name = config.server.name.clone();
     let app = App::start(config, Clock::system(), Ids::system()).await?;
     let addresses = app.addresses();
-    tracing::info!(server = %name, client = %addresses.client, metrics = ?addresses.metrics, "ready");
+    let Addresses { client, federation, metrics } = addresses;
+    tracing::info!(server = %name, %client, ?federation, ?metrics, "ready");
 
     let received = tokio::select! {
         failed = prepared(prepare(app.services().clone(), addresses)) => {
             app.stop().await;
             return Err(failed);
         }
-        received = signals.next() => received,
+        received = signals.end(&app) => received,
     };
     tracing::info!(signal = received, "stopping");
     tokio::select! {
@@ -85,18 +86,34 @@ async fn prepared(work: impl Future<Output = Result<(), StartError>>) -> StartEr
     }
 }
 
-/// The signals that end the server.
+/// The signals that end the server, and the one after which it reads its certificate again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// The name of the next one.
+    /// The name of the next one that ends the server; obeys the other one until then.
+    async fn end(&mut self, app: &App) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.hangup.recv() => app.reload_certificate().await,
+            }
+        }
+    }
+
+    /// The name of the next one that ends the server.
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

@@ -6,7 +6,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::desk::ServerDesk;
 use crate::{
-    http::services::Services,
+    http::{Acme, CertificateFiles, services::Services},
     users::{AdminSocket, Desk, UsersError},
 };
 
@@ -16,8 +16,20 @@ const LIMITS_SWEPT: Duration = Duration::from_mins(1);
 /// How long a task waits after the store has failed it.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// The certificates that are kept current.
+pub(super) struct Certificates {
+    pub(super) files: Option<Arc<CertificateFiles>>,
+    pub(super) acme: Option<Acme>,
+}
+
 /// Starts every task.
-pub(super) fn spawn(services: &Arc<Services>, socket: AdminSocket, tasks: &TaskTracker, end: &CancellationToken) {
+pub(super) fn spawn(
+    services: &Arc<Services>,
+    socket: AdminSocket,
+    certificates: Certificates,
+    tasks: &TaskTracker,
+    end: &CancellationToken,
+) {
     let start = Spawner { services, tasks, end };
     start.task(sweep_limits);
     start.task(watch_store);
@@ -29,7 +41,15 @@ pub(super) fn spawn(services: &Arc<Services>, socket: AdminSocket, tasks: &TaskT
     start.task(|services| async move { services.school.rooms.send_on().await });
     start.task(|services| async move { services.school.keep_accounts().await });
     start.task(|services| async move { services.school.imports.keep_working().await });
+    start.task(|services| services.federation.outbound.clone().run());
+    start.task(|services| services.federation.inbound.clone().run());
     start.task(leave_rooms_of_closed_accounts);
+    if let Some(files) = certificates.files {
+        start.task(|services| files.keep_current(services.clock.clone()));
+    }
+    if let Some(acme) = certificates.acme {
+        start.task(|_| acme.keep_current());
+    }
     start.task(|services| async move {
         let desk: Arc<dyn Desk> = Arc::new(ServerDesk(services.clone()));
         socket.serve(&desk, &services.clock).await;

@@ -1,11 +1,11 @@
-//! The accept loop.
+//! The accept loop, in clear and with TLS.
 //!
 //! hyper is driven by hand, because what matters here cannot be set through `axum::serve`: small buffers (two thousand
 //! clients wait in long polls), time limits on request heads, a bound on connections, and a shutdown that ends.
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, response::Response};
 use http::Request;
 use hyper::{body::Incoming, server::conn};
 use hyper_util::{
@@ -14,14 +14,15 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tower::util::MapRequest;
+use tower::{Service, util::MapRequest};
 
-use crate::http::address::Peer;
+use crate::http::{address::Peer, tls::Tls};
 
 /// hyper's read buffer and the bound of a request head, in bytes. hyper starts with 8 KiB and grows up to this.
 const BUFFER_BYTES_MAX: usize = 16 * 1024;
@@ -49,12 +50,33 @@ impl Default for ServeOptions {
     }
 }
 
+/// A socket, and whether it speaks TLS.
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Listener {
+    /// A socket that speaks TLS.
+    pub fn tls(tcp: TcpListener, tls: Arc<Tls>) -> Self {
+        Self { tcp, tls: Some(tls) }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    /// A socket in clear.
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, tls: None }
+    }
+}
+
 /// Serves a router until `shutdown` is cancelled, then finishes the requests that are being answered.
 ///
 /// Returns when the last connection has ended, at the latest after [`ServeOptions::drain`].
-pub async fn serve(listener: TcpListener, router: Router, options: ServeOptions, shutdown: CancellationToken) {
+pub async fn serve(listener: impl Into<Listener>, router: Router, options: ServeOptions, shutdown: CancellationToken) {
+    let Listener { tcp: listener, tls } = listener.into();
     let permits = Arc::new(Semaphore::new(options.connections_max));
-    let protocols = Arc::new(Protocols::new(options));
+    let protocols = Arc::new(Protocols::new(options, tls));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
@@ -104,10 +126,11 @@ struct Protocols {
     http1: conn::http1::Builder,
     http2: conn::http2::Builder<TokioExecutor>,
     head_timeout: Duration,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Protocols {
-    fn new(options: ServeOptions) -> Self {
+    fn new(options: ServeOptions, tls: Option<Arc<Tls>>) -> Self {
         let mut http1 = conn::http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(options.head_timeout).max_buf_size(BUFFER_BYTES_MAX);
         let mut http2 = conn::http2::Builder::new(TokioExecutor::new());
@@ -117,7 +140,7 @@ impl Protocols {
             .max_header_list_size(u32::try_from(BUFFER_BYTES_MAX).unwrap_or(u32::MAX))
             .keep_alive_interval(Duration::from_mins(1))
             .keep_alive_timeout(Duration::from_secs(20));
-        Self { http1, http2, head_timeout: options.head_timeout }
+        Self { http1, http2, head_timeout: options.head_timeout, tls }
     }
 
     /// Serves one connection to its end.
@@ -133,13 +156,42 @@ impl Protocols {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let first = tokio::time::timeout(self.head_timeout, begins_with_http2(&stream));
-        let http2 = tokio::select! {
-            () = shutdown.cancelled() => return,
-            first = first => first,
+        let service = with_peer(router, Peer(peer));
+        let Some(tls) = &self.tls else {
+            let first = tokio::time::timeout(self.head_timeout, begins_with_http2(&stream));
+            let http2 = tokio::select! {
+                () = shutdown.cancelled() => return,
+                first = first => first,
+            };
+            let Ok(Ok(http2)) = http2 else { return };
+            return self.converse(stream, http2, service, watcher).await;
         };
-        let Ok(Ok(http2)) = http2 else { return };
-        let service = TowerToHyperService::new(with_peer(router, Peer(peer)));
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => return,
+            accepted = tls.accept(stream) => accepted,
+        };
+        match accepted {
+            // The state of TLS in a box: the task has the size of a connection in clear.
+            Ok(Some(accepted)) => {
+                Box::pin(self.converse(accepted.stream, accepted.http2, service, watcher)).await;
+            }
+            Ok(None) => {}
+            Err(error) => tracing::trace!(%error, "no TLS connection"),
+        }
+    }
+
+    /// Speaks HTTP until the connection ends.
+    async fn converse<S>(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        http2: bool,
+        service: S,
+        watcher: Watcher,
+    ) where
+        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let service = TowerToHyperService::new(service);
         let io = TokioIo::new(stream);
         let ended = if http2 {
             // The larger state of HTTP/2 in a box: the task has the size of the smaller one.
@@ -185,127 +237,4 @@ async fn begins_with_http2(stream: &TcpStream) -> io::Result<bool> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-mod tests {
-    use axum::{extract::Extension, routing::get};
-    use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _},
-        sync::Notify,
-        task::JoinHandle,
-    };
-
-    use super::*;
-
-    struct Running {
-        address: SocketAddr,
-        shutdown: CancellationToken,
-        task: JoinHandle<()>,
-    }
-
-    async fn start(router: Router, options: ServeOptions) -> Running {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let shutdown = CancellationToken::new();
-        let task = tokio::spawn(serve(listener, router, options, shutdown.clone()));
-        Running { address, shutdown, task }
-    }
-
-    /// A handler that says when it has begun, and answers when it is told to.
-    fn waiting() -> (Router, Arc<Notify>, Arc<Notify>) {
-        let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let (begun_inside, go_inside) = (Arc::clone(&begun), Arc::clone(&go));
-        let handler = move || {
-            let (begun, go) = (Arc::clone(&begun_inside), Arc::clone(&go_inside));
-            async move {
-                begun.notify_one();
-                go.notified().await;
-                "late"
-            }
-        };
-        (Router::new().route("/wait", get(handler)), begun, go)
-    }
-
-    #[tokio::test]
-    async fn both_protocols_are_served_and_the_peer_is_known() {
-        let handler = |Extension(Peer(peer)): Extension<Peer>, version: http::Version| async move {
-            format!("{} {version:?}", peer.ip())
-        };
-        let server = start(Router::new().route("/", get(handler)), ServeOptions::default()).await;
-        let url = format!("http://{}/", server.address);
-        let text = reqwest::get(&url).await.unwrap().text().await.unwrap();
-        assert_eq!(text, "127.0.0.1 HTTP/1.1");
-
-        let stream = TcpStream::connect(server.address).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-        let connection = tokio::spawn(connection);
-        let request = Request::get(&url).body(Body::empty()).unwrap();
-        let response = sender.send_request(request).await.unwrap();
-        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
-        assert_eq!(body, "127.0.0.1 HTTP/2.0");
-        server.shutdown.cancel();
-        server.task.await.unwrap();
-        let _ = connection.await;
-    }
-
-    #[tokio::test]
-    async fn requests_finish_after_the_shutdown_began() {
-        let (router, begun, go) = waiting();
-        let server = start(router, ServeOptions::default()).await;
-        let url = format!("http://{}/wait", server.address);
-        let request = tokio::spawn(async move { reqwest::get(url).await.unwrap().text().await.unwrap() });
-        begun.notified().await;
-        // An idle connection must not hold the shutdown up.
-        let _idle = TcpStream::connect(server.address).await.unwrap();
-        server.shutdown.cancel();
-        assert!(!server.task.is_finished());
-        go.notify_one();
-        assert_eq!(request.await.unwrap(), "late");
-        server.task.await.unwrap();
-        assert!(TcpStream::connect(server.address).await.is_err(), "the listener is closed");
-    }
-
-    #[tokio::test]
-    async fn requests_that_never_finish_are_cut() {
-        let (router, begun, _go) = waiting();
-        let options = ServeOptions { drain: Duration::from_millis(20), ..ServeOptions::default() };
-        let server = start(router, options).await;
-        let url = format!("http://{}/wait", server.address);
-        let request = tokio::spawn(reqwest::get(url));
-        begun.notified().await;
-        server.shutdown.cancel();
-        server.task.await.unwrap();
-        assert!(request.await.unwrap().is_err());
-    }
-
-    #[tokio::test]
-    async fn silent_and_slow_clients_are_dropped() {
-        let options = ServeOptions { head_timeout: Duration::from_millis(20), ..ServeOptions::default() };
-        let server = start(Router::new(), options).await;
-        for beginning in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"] {
-            let mut stream = TcpStream::connect(server.address).await.unwrap();
-            stream.write_all(beginning.as_bytes()).await.unwrap();
-            let mut rest = Vec::new();
-            // The end of the stream: the server has closed it. An answer (408) may come first.
-            let _ = stream.read_to_end(&mut rest).await;
-        }
-        server.shutdown.cancel();
-        server.task.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn connections_above_the_bound_wait() {
-        let (router, begun, go) = waiting();
-        let router = router.route("/", get(|| async { "now" }));
-        let server = start(router, ServeOptions { connections_max: 1, ..ServeOptions::default() }).await;
-        let first = tokio::spawn(reqwest::get(format!("http://{}/wait", server.address)));
-        begun.notified().await;
-        let mut second = tokio::spawn(reqwest::get(format!("http://{}/", server.address)));
-        let early = tokio::time::timeout(Duration::from_millis(50), &mut second).await;
-        assert!(early.is_err(), "answered although the bound was reached");
-        go.notify_one();
-        drop(first.await.unwrap().unwrap());
-        assert_eq!(second.await.unwrap().unwrap().text().await.unwrap(), "now");
-        server.shutdown.cancel();
-        server.task.await.unwrap();
-    }
-}
+mod tests;
