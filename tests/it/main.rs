@@ -4,6 +4,7 @@
 mod account;
 mod crash;
 mod ephemeral;
+mod federation;
 mod full_disk;
 mod harness;
 mod history;

@@ -1,6 +1,7 @@
 //! One device of one person.
 
 use reqwest::Method;
+use ruma::ServerName;
 use serde_json::{Value, json};
 
 use super::{Answer, Server};
@@ -132,6 +133,12 @@ impl Client {
 
     pub(crate) async fn join(&self, room: &str) -> Answer {
         self.post(&in_room(room, "join"), json!({})).await
+    }
+
+    /// Joins a room, by its id or an alias, through a server that is in it.
+    pub(crate) async fn join_via(&self, room: &str, via: &ServerName) -> Answer {
+        let path = format!("/_matrix/client/v3/join/{}?via={}", escape(room), escape(via.as_str()));
+        self.post(&path, json!({})).await
     }
 
     pub(crate) async fn leave(&self, room: &str) -> Answer {

@@ -13,4 +13,9 @@ mod server;
 pub(crate) use answer::Answer;
 pub(crate) use client::{Client, PASSWORD, escape};
 pub(crate) use process::{Process, write_config};
-pub(crate) use server::Server;
+pub(crate) use server::{Server, Stopped};
+
+/// What `reqwest` needs before it makes its first client; a second time does nothing.
+pub(crate) fn install_provider() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -59,6 +59,7 @@ impl Process {
     }
 
     fn piped(mut command: Command) -> Child {
+        super::install_provider();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.kill_on_drop(true).spawn().unwrap()
     }

@@ -32,6 +32,7 @@ async fn the_demo_prints_accounts_that_can_sign_in_and_leaves_nothing() {
             break;
         }
     }
+    crate::harness::install_provider();
     let http = reqwest::Client::new();
     for wanted in ["admin", "head", "safeguarding lead", "teacher", "pupil", "guardian"] {
         let (_, user_id, password) = accounts.iter().find(|(part, ..)| part == wanted).unwrap();
