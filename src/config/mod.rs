@@ -39,7 +39,7 @@ pub use example::example;
 pub use features::{Appservices, Presence, Previews};
 pub use federation::{Federation, ServerPattern};
 pub use limits::Limits;
-pub use listen::Listen;
+pub use listen::{Listen, Mailbox};
 pub use logging::{LogFilter, LogFormat, Logging};
 pub use media::Media;
 pub use network::Network;

@@ -18,6 +18,10 @@ section! {
         /// Where clients reach this server, if that is not https:// and the name: answered at
         /// `/.well-known/matrix/client`, and used in links.
         pub public_url: Option<PublicUrl> = None, example "https://matrix.school.example";
+
+        /// Where other servers reach this server, if that is not the name at port 8448: answered at
+        /// `/.well-known/matrix/server`, which other servers ask for at https:// and the name.
+        pub federation_address: Option<OwnedServerName> = None, example "matrix.school.example:443";
     }
 }
 
@@ -26,6 +30,11 @@ section! {
 pub struct PublicUrl(String);
 
 impl PublicUrl {
+    /// The directory of Let's Encrypt.
+    pub(super) fn lets_encrypt() -> Self {
+        Self("https://acme-v02.api.letsencrypt.org/directory".to_owned())
+    }
+
     /// The address, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,11 +1,11 @@
-//! Where clients find this server.
+//! Where clients and other servers find this server.
 //!
-//! Specification v1.19, client-server API, "Server Discovery".
+//! Specification v1.19, client-server API, "Server Discovery"; server-server API, "Resolving server names".
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use ruma::api::client::discovery::discover_homeserver;
+use ruma::api::{client::discovery::discover_homeserver, federation};
 use serde_json::json;
 
 use super::capabilities::{SCHOOL, school};
@@ -23,6 +23,18 @@ pub async fn discover_homeserver(
 ) -> Result<JsonBytes, ApiError> {
     let base_url = base_url(&services.config);
     JsonBytes::of(&json!({ "m.homeserver": { "base_url": base_url }, SCHOOL: school() }))
+}
+
+/// `GET /.well-known/matrix/server`: where other servers reach this one, as configured; 404 without it.
+///
+/// [Specification](https://spec.matrix.org/v1.19/server-server-api/#getwell-knownmatrixserver)
+pub async fn discover_server(
+    State(services): State<Arc<Services>>,
+    _request: Ruma<federation::discovery::discover_homeserver::Request>,
+) -> Result<JsonBytes, ApiError> {
+    let configured = services.config.server.federation_address.as_ref();
+    let address = configured.ok_or_else(|| ApiError::not_found("This server is found under its name."))?;
+    JsonBytes::of(&json!({ "m.server": address }))
 }
 
 /// Where clients reach the server: as configured, or under its name.
