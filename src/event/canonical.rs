@@ -13,7 +13,7 @@ use ruma::serde::Raw;
 use serde::{Serialize, de::DeserializeSeed as _};
 use serde_json::value::RawValue;
 
-use self::read::ValueSeed;
+use self::read::{ValueSeed, WrittenNumbers};
 
 /// Arrays and objects may be nested this deep, counted over the whole text.
 ///
@@ -131,7 +131,8 @@ impl<'a> Object<'a> {
         // Serde's errors are text; the kind of a refusal of ours is carried past it in this cell.
         let refusal = Cell::new(None);
         let mut reader = serde_json::Deserializer::from_slice(text);
-        let seed = ValueSeed { numbers, depth_left: depth_max, refusal: &refusal };
+        let written = WrittenNumbers::new(text);
+        let seed = ValueSeed { numbers, depth_left: depth_max, refusal: &refusal, written: &written };
         let read = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
         match read {
             Ok(Value::Object(object)) => Ok(object),

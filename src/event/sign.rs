@@ -1,7 +1,7 @@
 //! The server's signing key, and the check of other servers' signatures (spec v1.19, Appendices "Signing JSON").
 
 mod cosign;
-mod policy;
+pub mod policy;
 mod verify;
 
 use std::fmt;

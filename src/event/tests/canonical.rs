@@ -55,6 +55,29 @@ fn old_rooms_keep_their_numbers() {
 }
 
 #[test]
+fn fractions_are_read_to_the_last_bit() {
+    let texts = ["1.3726780156669842e-55", "0.1", "5e-324", "1.7976931348623157e+308", "123456789.12345679"];
+    for (place, number) in texts.into_iter().enumerate() {
+        let before = ["7,\"-1.5\\\"2\",", "", "[1,-2,{\"3\":4}],0.25,"][place % 3];
+        let text = format!("{{\"a\":[{before}{number},1e-07]}}");
+        let object = Object::parse(text.as_bytes(), Numbers::Lenient, 10).unwrap();
+        assert_eq!(object.to_text(), text);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_fraction_keeps_its_text(numbers in prop::collection::vec(any::<f64>(), 1..6), text in any::<String>()) {
+        let once = serde_json::json!({ "n": numbers, "s": [text, 1] }).to_string();
+        let once = Object::parse(once.as_bytes(), Numbers::Lenient, 10).unwrap().to_text();
+        let twice = Object::parse(once.as_bytes(), Numbers::Lenient, 10).unwrap().to_text();
+        prop_assert_eq!(once, twice);
+    }
+}
+
+#[test]
 fn damaged_text_is_refused() {
     for text in [
         "",

@@ -15,8 +15,9 @@ use crate::event::{
     content::Policy,
     redact,
     sign::{
-        SigningKey, is_for_policy_server, redact_if_hash_wrong, required_servers, signing_keys, verify, verify_policy,
-        with_policy_signature,
+        SigningKey,
+        policy::{is_for_policy_server, verify_policy, with_policy_signature},
+        redact_if_hash_wrong, required_servers, signing_keys, verify,
     },
 };
 

@@ -58,8 +58,11 @@ fn has(places: &Places, place: usize) -> bool {
     places.get(place / 64).is_some_and(|word| word >> (place % 64) & 1 == 1)
 }
 
-fn both([a, b, c, d]: Places, [e, f, g, h]: Places) -> Places {
-    [a & e, b & f, c & g, d & h]
+fn both(mut left: Places, right: Places) -> Places {
+    for (word, other) in left.iter_mut().zip(right) {
+        *word &= other;
+    }
+    left
 }
 
 /// Every place moved on by one.
