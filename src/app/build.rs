@@ -2,35 +2,36 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, profiles::AccountProfiles};
 use crate::{
     clock::Clock,
     config::{self, Config},
-    event::SigningKey,
-    http::{Health, Limiter, Metrics, services::Services},
+    federation::{
+        inbound::{Inbound, InboundParts},
+        Federation,
+        outbound::{Outbound, OutboundParts},
+    },
+    http::{Health, Limiter, Metrics, Origins, services::Services},
     ids::Ids,
     media::Media,
     notify::Notifier,
+    remote::{Outbox, OutboxParts, Remote, RemoteParts, keys::OwnKeys},
     rooms::{Presence, Receipts, Rooms, RoomsParts, Typing, Unread},
     school::{Rules, School, SchoolParts},
-    store::{
-        Batch, DataFolder, Durability, Events, Store, StoreError, StoreOptions, schema::META, state_tree::StateTree,
-    },
+    store::{DataFolder, Durability, Events, Store, StoreError, StoreOptions, state_tree::StateTree},
     sync::{Sync, SyncParts},
     users::Users,
 };
-
-/// The row of [`META`] that holds the signing key.
-const SIGNING_KEY: &str = "signing_key";
 
 /// The services, and what only the start needs to know.
 pub(super) struct Built {
     pub(super) services: Arc<Services>,
     /// Where the command line reaches the server.
     pub(super) admin_socket: PathBuf,
+    /// Where certificates of an authority are kept, and our account with it.
+    pub(super) acme: PathBuf,
 }
 
 /// What `[database] memory` is divided into, in bytes.
@@ -56,14 +57,26 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
     let server_name = config.server.name.clone();
     let shares = Shares::of(config.database.memory.as_usize());
     let (folder, store) = open_store(&config, shares.engine).await?;
-    let key = Arc::new(signing_key(&store, &config).await?);
+    let own = OwnKeys::open(&store, &clock, server_name.clone()).await?;
+    let key = own.current().clone();
+    let remote = open_remote(&store, &config, &clock, &ids, own).await?;
+
+    let outbox = Outbox::new(OutboxParts {
+        store: store.clone(),
+        clock: clock.clone(),
+        ids: ids.clone(),
+        server_name: server_name.clone(),
+        federation: config.federation.clone(),
+    });
 
     let notifier = Notifier::start().map_err(|error| StartError::System { what: "the waking thread", error })?;
     let events = Events::new(store.clone(), shares.events);
     let tree = StateTree::new(store.clone(), shares.states);
     let users = Users::new(&config, store.clone(), clock.clone(), ids.clone(), notifier.clone())?;
     let media = open_media(&config, &folder, &store, &clock, &ids).await?;
+    media.ask_others(remote.clone());
     let rules = open_rules(&store, &config, &users, &clock).await?;
+    let outgoing = Arc::<tokio::sync::Notify>::default();
     let rooms = Rooms::new(RoomsParts {
         store: store.clone(),
         events,
@@ -72,10 +85,13 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         ids: ids.clone(),
         notifier: notifier.clone(),
         key: key.clone(),
-        server_name,
+        server_name: server_name.clone(),
         policy: rules.clone(),
         profiles: Arc::new(AccountProfiles(users.clone())),
         push_rules: users.push_rules.clone(),
+        remote: remote.clone(),
+        outbox: outbox.clone(),
+        outgoing: outgoing.clone(),
     });
     let school = School::new(SchoolParts {
         config: config.clone(),
@@ -104,8 +120,31 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         clock: clock.clone(),
         stopping: stopping.clone(),
     });
+    let inbound =
+        Inbound::new(InboundParts {
+            rooms: rooms.clone(),
+            typing: typing.clone(),
+            receipts: receipts.clone(),
+            presence: presence.clone(),
+            users: users.clone(),
+            clock: clock.clone(),
+            stopping: stopping.clone(),
+        });
+    let outbound = Outbound::new(OutboundParts {
+        store: store.clone(),
+        clock: clock.clone(),
+        ids: ids.clone(),
+        rooms: rooms.clone(),
+        remote: remote.clone(),
+        outbox: outbox.clone(),
+        server_name,
+        outgoing,
+    });
     let services = Services {
+        federation: Federation { inbound, outbound },
+        outbox,
         limiter: Limiter::new(&config.limits),
+        origins: Origins::default(),
         metrics: Metrics::new(),
         health: Health::new(),
         stopping,
@@ -115,6 +154,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         store,
         notifier,
         key,
+        remote,
         users,
         media,
         rooms,
@@ -125,7 +165,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         unread,
         sync,
     };
-    Ok(Built { services: Arc::new(services), admin_socket: folder.admin_socket() })
+    Ok(Built { services: Arc::new(services), admin_socket: folder.admin_socket(), acme: folder.acme() })
 }
 
 async fn open_store(config: &Config, memory_bytes: usize) -> Result<(DataFolder, Store), StartError> {
@@ -171,29 +211,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     done.map_err(|error| StartError::System { what: "the store", error: std::io::Error::other(error) })
 }
 
-/// The signing key as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredKey {
-    /// What follows `ed25519:`.
-    version: String,
-    /// PKCS#8 in DER.
-    der: Vec<u8>,
-}
-
-/// The server's signing key: made at the first start, the same ever after.
-async fn signing_key(store: &Store, config: &Config) -> Result<SigningKey, StartError> {
-    let damaged = |error: &dyn std::fmt::Display| StartError::Key(error.to_string());
-    let (row, server_name) = (SIGNING_KEY.to_owned(), config.server.name.clone());
-    if let Some(bytes) = store.get(&META, &row).await? {
-        let stored: StoredKey = postcard::from_bytes(&bytes).map_err(|error| damaged(&error))?;
-        return SigningKey::from_der(&stored.der, &stored.version, server_name).map_err(|error| damaged(&error));
-    }
-    let key = SigningKey::generate(server_name);
-    let der = key.to_der().map_err(|error| damaged(&error))?.to_vec();
-    let stored = StoredKey { version: key.version().to_owned(), der };
-    let mut batch = Batch::new();
-    batch.put(&META, &row, &postcard::to_stdvec(&stored).map_err(|error| damaged(&error))?);
-    store.commit(batch).await?;
-    tracing::info!(key_id = key.key_id(), "made the server's signing key");
-    Ok(key)
+async fn open_remote(
+    store: &Store,
+    config: &Arc<Config>,
+    clock: &Clock,
+    ids: &Ids,
+    own: OwnKeys,
+) -> Result<Remote, StartError> {
+    let (store, config, clock, ids) = (store.clone(), config.clone(), clock.clone(), ids.clone());
+    let parts = RemoteParts { store, clock, ids, own: Arc::new(own), config };
+    Ok(blocking(move || Remote::new_blocking(parts)).await??)
 }

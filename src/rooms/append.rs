@@ -4,12 +4,19 @@
 //! itself; one that begins or joins a fork makes the room's state the resolution of its ends, and what that changes
 //! takes effect like any other change of state.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use ruma::{EventId, OwnedEventId, events::TimelineEventType};
+use ruma::{
+    EventId, OwnedEventId, ServerName, UserId,
+    events::{StateEventType, TimelineEventType},
+    room_version_rules::EventsReferenceFormatVersion,
+};
 
 use super::{
-    RoomsError, Writer,
+    NewEvent, RoomsError, Writer,
     registry::RoomsParts,
     resolve::auth_record,
     room::{EXTREMITIES_MAX, Extremity, Room, RoomView},
@@ -22,7 +29,7 @@ use crate::{
         events::Header,
         schema::{
             federation::{OUTGOING, OUTGOING_LAST},
-            rooms::{AUTH_EDGES, AWAITED, GAPS, GapRecord, HEADS, HeadRecord, TIMELINE},
+            rooms::{AUTH_EDGES, AWAITED, GAPS, GapRecord, HEADS, HeadRecord, STANDS, StandRecord, TIMELINE},
         },
         state_tree::{StateChange, StateRoot},
     },
@@ -60,12 +67,44 @@ impl Arrival {
 }
 
 impl Writer {
+    /// Builds an event where the room stands.
+    pub(super) async fn build(&self, new: NewEvent, auth_events: Vec<OwnedEventId>) -> Result<Pdu, RoomsError> {
+        let (prev_events, depth) = self.place();
+        let hashes = self.reference_hashes(prev_events.iter().chain(&auth_events)).await?;
+        let draft = self.rooms.draft(new, Some(self.room.id.clone()), prev_events, auth_events, depth);
+        Ok(draft.build_with(&self.room.rules, &self.rooms.parts.key, |id| hashes.get(id).copied())?)
+    }
+
+    /// The hashes of the events that a new one names; room versions 1 and 2 want them beside the ids, the others not.
+    async fn reference_hashes<'a>(
+        &self,
+        ids: impl Iterator<Item = &'a OwnedEventId>,
+    ) -> Result<HashMap<OwnedEventId, [u8; 32]>, RoomsError> {
+        let (mut hashes, rules) = (HashMap::new(), &self.room.rules);
+        if rules.events_reference_format == EventsReferenceFormatVersion::V1 {
+            for id in ids {
+                let event = match self.added.iter().find(|event| event.pdu.event_id == *id) {
+                    Some(event) => Some(event.clone()),
+                    None => self.rooms.parts.events.in_room(self.room.number, id).await?,
+                };
+                if let Some(event) = event {
+                    hashes.insert(id.clone(), event.pdu.reference_hash(rules)?);
+                }
+            }
+        }
+        Ok(hashes)
+    }
+
     /// Adds an event. The caller has checked it, and holds nothing that waits for this room.
     pub(super) async fn arrive(&mut self, pdu: Pdu, arrival: Arrival) -> Result<Arc<Event>, RoomsError> {
         let parts = self.rooms.parts.clone();
         let local = pdu.sender.server_name() == parts.server_name;
         // What is made here is new; what comes from elsewhere may have come before, as part of a state.
         let known = if local && !arrival.anew { None } else { parts.events.number_of(&pdu.event_id).await? };
+        // In room versions 1 and 2 a server names its events as it likes.
+        if known.is_some_and(|(of, _)| of != self.room.number) {
+            return Err(RoomsError::Invalid("the event's id is that of an event in another room".to_owned()));
+        }
         let number = known.map_or_else(|| parts.store.next_event(), |(_, number)| number);
         let sender = parts.store.mint_user(&pdu.sender, &mut self.batch).await?;
         let before = arrival.state_before;
@@ -89,7 +128,10 @@ impl Writer {
             parts.events.add_at(Event::UNPLACED, &event, &mut self.batch);
             return Ok(event);
         }
+        let stood = self.view.state;
         let changes = self.stand_at(&event, arrival.anew, change).await?;
+        // Who enters a room anew is told of everything.
+        let stand = if arrival.anew { None } else { self.stand_row(&event, stood) };
         let (had_servers, mut rows) = (!self.view.servers.is_empty(), Vec::new());
         for change in &changes {
             rows.extend(self.effects.state(&parts, &self.room, &mut self.view, change, &mut self.batch).await?);
@@ -99,13 +141,18 @@ impl Writer {
             self.await_target(&event).await?;
             self.take_up_awaiting(&event).await?;
         }
-        let outgoing = local && !arrival.delivered && (had_servers || !self.view.servers.is_empty());
+        let strangers = had_servers || !self.view.servers.is_empty() || concerns_another(&event, &parts.server_name);
+        let passed_on = !local && self.rooms.writes.crossings.passes_on(&event.pdu.event_id);
+        let outgoing = strangers && ((local && !arrival.delivered) || passed_on);
         self.outgoing |= outgoing;
         let placing = timeline_row(&event, &self.placed);
         let (gap, room) = (self.gap_row(&event, arrival.missing), self.room.number);
         let skip = if gap.is_some() { GAP_ORDERS } else { 0 };
         parts.events.add_after(skip, &event, &mut self.batch, move |order, made| {
             placing(order, made);
+            if let Some(stand) = stand {
+                made.put(&STANDS, &(room, order), &stand);
+            }
             if let Some(gap) = gap {
                 gap(order, made);
             }
@@ -159,6 +206,16 @@ impl Writer {
             return Ok(change.into_iter().collect());
         }
         parts.tree.diff(old, new).await
+    }
+
+    /// What the room's state was before and after the event came, if readers cannot tell that from the event.
+    fn stand_row(&self, event: &Event, before: StateRoot) -> Option<StandRecord> {
+        let stand = StandRecord { before, after: self.view.state };
+        let plain = stand.before == event.header.state_before && stand.after == event.header.state_after;
+        if !plain {
+            self.room.note_detour();
+        }
+        (!plain).then_some(stand)
     }
 
     /// An event that a redaction has reached before it came is stored in its redacted form.
@@ -232,6 +289,13 @@ impl Writer {
             gaps.lock().push((order, Some(gap)));
         })
     }
+}
+
+/// Whether an event tells a user of another server what they are to the room now: their server hears of it though nobody
+/// of it may be in the room.
+fn concerns_another(event: &Event, own: &ServerName) -> bool {
+    let target = event.pdu.state_pair().filter(|(kind, _)| *kind == StateEventType::RoomMember);
+    target.and_then(|(_, key)| <&UserId>::try_from(key).ok()).is_some_and(|user| user.server_name() != own)
 }
 
 /// Says in the batch where the room stands, if that is not simply its newest event.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use ruma::{UserId, presence::PresenceState};
+use ruma::{ServerName, UInt, UserId, api::federation::transactions::edu::PresenceUpdate, presence::PresenceState};
 use serde::Serialize;
 use tokio::sync::Notify;
 
@@ -131,6 +131,29 @@ impl Presence {
         Ok(())
     }
 
+    /// Another server tells of the presence of one of its users.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn receive(&self, origin: &ServerName, update: PresenceUpdate) -> Result<(), StoreError> {
+        if !self.inner.enabled || update.user_id.server_name() != origin {
+            return Ok(());
+        }
+        // Of people nobody here shares a room with, nothing is kept.
+        let Some(user) = self.inner.rooms.store().user(&update.user_id).await? else { return Ok(()) };
+        let state = match update.presence {
+            known @ (PresenceState::Online | PresenceState::Unavailable | PresenceState::Offline) => known,
+            _ => PresenceState::Online,
+        };
+        let message = update.status_msg.filter(|message| message.len() <= STATUS_BYTES_MAX);
+        let mut people = self.inner.people.lock();
+        let now = self.inner.clock().elapsed();
+        let active_ago = Duration::from_millis(update.last_active_ago.into());
+        people.set_elsewhere(user, (state, message), active_ago, now);
+        self.inner.settle(&mut people, user, now, GATHER_SET);
+        Ok(())
+    }
+
     /// A user's presence, asked for by another one.
     ///
     /// # Errors
@@ -139,7 +162,9 @@ impl Presence {
     pub async fn status(&self, reader: (UserNo, &UserId), user_id: &UserId) -> Result<Status, RoomsError> {
         let user = (self.inner.rooms.number_or_nobody(user_id).await?, user_id);
         let rooms = self.joined(reader.0).await?;
-        if !(reader.0 == user.0 || shares(&rooms, user.0)) || !self.may_see(reader.1, user.1) {
+        let together =
+            reader.0 == user.0 || shares(&rooms, user.0) || self.meets_remote(&rooms, user.0, user_id).await?;
+        if !together || !self.may_see(reader.1, user.1) {
             return Err(RoomsError::Forbidden("you are not allowed to see their presence".into()));
         }
         let now = self.inner.clock().elapsed();
@@ -168,12 +193,14 @@ impl Presence {
             return Ok(Vec::new());
         }
         let rooms = self.joined(reader).await?;
-        let concerns = |user: &UserNo| *user == reader || shares(&rooms, *user);
-        let told: Vec<UserNo> = changed.into_iter().filter(concerns).take(TOLD_MAX).collect();
-        let mut events = Vec::with_capacity(told.len());
-        for user in told {
+        let mut events = Vec::new();
+        for user in changed {
+            if events.len() >= TOLD_MAX {
+                break;
+            }
             let id = self.inner.rooms.store().user_id(user).await?;
-            if !self.may_see(reader_id, &id) {
+            let concerns = user == reader || shares(&rooms, user) || self.meets_remote(&rooms, user, &id).await?;
+            if !concerns || !self.may_see(reader_id, &id) {
                 continue;
             }
             let status = self.inner.people.lock().status(user, self.inner.clock().elapsed());
@@ -183,11 +210,27 @@ impl Presence {
         Ok(events)
     }
 
-    /// The local people of each room a user is in.
-    async fn joined(&self, user: UserNo) -> Result<Vec<Arc<[u64]>>, StoreError> {
+    /// The rooms a user is in, with their local people.
+    async fn joined(&self, user: UserNo) -> Result<Vec<(RoomNo, Arc<[u64]>)>, StoreError> {
         let list = self.inner.rooms.user_rooms(user).await?;
         let joined = list.iter().filter(|entry| entry.record.membership == Membership::Join);
-        Ok(joined.map(|entry| entry.room.view().joined.clone()).collect())
+        Ok(joined.map(|entry| (entry.room.number, entry.room.view().joined.clone())).collect())
+    }
+
+    /// Whether somebody of another server is in one of these rooms.
+    async fn meets_remote(
+        &self,
+        rooms: &[(RoomNo, Arc<[u64]>)],
+        user: UserNo,
+        user_id: &UserId,
+    ) -> Result<bool, StoreError> {
+        if self.inner.rooms.is_local(user_id) {
+            return Ok(false);
+        }
+        let theirs = self.inner.rooms.user_rooms(user).await?;
+        Ok(theirs.iter().any(|entry| {
+            entry.record.membership == Membership::Join && rooms.iter().any(|(room, _)| *room == entry.room.number)
+        }))
     }
 
     fn may_see(&self, reader: &UserId, user: &UserId) -> bool {
@@ -195,8 +238,8 @@ impl Presence {
     }
 }
 
-fn shares(rooms: &[Arc<[u64]>], user: UserNo) -> bool {
-    rooms.iter().any(|joined| joined.binary_search(&user.0).is_ok())
+fn shares(rooms: &[(RoomNo, Arc<[u64]>)], user: UserNo) -> bool {
+    rooms.iter().any(|(_, joined)| joined.binary_search(&user.0).is_ok())
 }
 
 impl Drop for Present {
@@ -233,6 +276,7 @@ impl Inner {
     /// Publishes differences: one position for all of them, and each reader is woken once.
     async fn publish(self: &Arc<Self>, changed: HashMap<UserNo, Shown>) -> Result<(), StoreError> {
         let concerned = self.concerned(changed.keys()).await?;
+        self.tell_servers(changed.keys()).await?;
         let mut batch = Batch::new();
         batch.at_position(|_, _| {});
         let inner = self.clone();
@@ -243,6 +287,32 @@ impl Inner {
         let notifier = self.rooms.parts.notifier.clone();
         batch.on_visible(move || notifier.wake(Concerned::Users(concerned)));
         self.rooms.store().commit(batch).await?;
+        Ok(())
+    }
+
+    /// Tells other servers of the presence of this server's users: those with members in one of their rooms.
+    async fn tell_servers(&self, users: impl Iterator<Item = &UserNo>) -> Result<(), StoreError> {
+        for user in users {
+            let user_id = self.rooms.store().user_id(*user).await?;
+            if !self.rooms.is_local(&user_id) {
+                continue;
+            }
+            let mut servers = BTreeSet::new();
+            for entry in self.rooms.user_rooms(*user).await?.iter() {
+                if entry.record.membership == Membership::Join {
+                    servers.extend(entry.room.view().servers.iter().map(|(server, _)| *server));
+                }
+            }
+            if servers.is_empty() {
+                continue;
+            }
+            let status = self.people.lock().status(*user, self.clock().elapsed());
+            let ago = UInt::new_saturating(status.last_active_ago.unwrap_or_default());
+            let mut update = PresenceUpdate::new(user_id, status.presence, ago);
+            update.currently_active = status.currently_active;
+            update.status_msg = status.status_msg;
+            self.rooms.parts.outbox.presence(servers, update);
+        }
         Ok(())
     }
 

@@ -10,7 +10,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
-use ruma::{EventId, OwnedEventId, RoomId, events::receipt::ReceiptThread};
+use ruma::{
+    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, ServerName, UserId,
+    events::receipt::{Receipt, ReceiptThread},
+};
 
 pub(super) use self::marks::Marks;
 use super::{
@@ -123,7 +126,8 @@ impl Receipts {
         let mut batch = Batch::new();
         let changed = Arc::new(Mutex::new(Vec::new()));
         let mut public = false;
-        let mut markers = Vec::new();
+        let (mut markers, mut told) = (Vec::new(), Vec::new());
+        let now = self.inner.rooms.parts.clock.now();
         for (marker, event, thread) in wanted {
             let kind = match marker {
                 Marker::Read => READ,
@@ -133,15 +137,75 @@ impl Receipts {
                     continue;
                 }
             };
-            if self.stage(&room, user, format!("{kind}\0{thread}"), &event, &marks, &mut batch, &changed) {
-                public |= marker == Marker::Read;
+            let kind = format!("{kind}\0{thread}");
+            if self.stage(&room, user, kind, (&event, now), &marks, &mut batch, &changed) && marker == Marker::Read {
+                public = true;
+                told.push((event.pdu.event_id.clone(), thread));
             }
         }
         if !batch.is_empty() {
             self.publish(&room, user, public, marks, changed, &mut batch);
             batch.on_publish(move |_| drop(lock));
         }
-        self.commit(&room, user, markers, batch).await
+        self.commit(&room, user, markers, batch).await?;
+        self.tell_servers(&room, user, told, now).await?;
+        Ok(())
+    }
+
+    /// Another server says how far one of its users has read. Nothing happens unless the user and the event are in the
+    /// room, and the room admits the server.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn receive(
+        &self,
+        origin: &ServerName,
+        room_id: &RoomId,
+        user_id: &UserId,
+        event_id: &EventId,
+        receipt: &Receipt,
+    ) -> Result<(), StoreError> {
+        let Some((room, user)) = self.inner.rooms.member_of_server(origin, room_id, user_id).await? else {
+            return Ok(());
+        };
+        let Some(event) = self.inner.rooms.events().in_room(room.number, event_id).await? else { return Ok(()) };
+        let thread = match &receipt.thread {
+            ReceiptThread::Thread(root) => root.to_string(),
+            ReceiptThread::Main => "main".to_owned(),
+            _ => String::new(),
+        };
+        let ts = receipt.ts.unwrap_or_else(|| self.inner.rooms.parts.clock.now());
+        let lock = self.lock(room.number, user).await;
+        let marks = self.load_marks(room.number, user).await?;
+        let (mut batch, changed) = (Batch::new(), Arc::default());
+        if self.stage(&room, user, format!("{READ}\0{thread}"), (&event, ts), &marks, &mut batch, &changed) {
+            self.publish(&room, user, true, marks, changed, &mut batch);
+            batch.on_publish(move |_| drop(lock));
+            self.inner.rooms.store().commit(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells other servers in a room how far one of its members has read in public.
+    async fn tell_servers(
+        &self,
+        room: &Room,
+        user: UserNo,
+        read: Vec<(OwnedEventId, String)>,
+        at: MilliSecondsSinceUnixEpoch,
+    ) -> Result<(), StoreError> {
+        let view = room.view();
+        if view.servers.is_empty() || read.is_empty() {
+            return Ok(());
+        }
+        let user_id = self.inner.rooms.store().user_id(user).await?;
+        for (event, thread) in read {
+            let thread = if thread.is_empty() { None } else { Some(thread) };
+            let thread = ReceiptThread::try_from(thread).unwrap_or_default();
+            let servers = view.servers.iter().map(|(server, _)| *server);
+            self.inner.rooms.parts.outbox.receipt(servers, (&room.id, &user_id), &event, thread, at);
+        }
+        Ok(())
     }
 
     /// Where a user has read to in a room.
@@ -206,7 +270,7 @@ impl Receipts {
         room: &Room,
         user: UserNo,
         kind: String,
-        event: &Event,
+        (event, ts): (&Event, MilliSecondsSinceUnixEpoch),
         marks: &Marks,
         batch: &mut Batch,
         changed: &Arc<Mutex<Vec<(String, ReceiptRecord)>>>,
@@ -217,7 +281,7 @@ impl Receipts {
             return false;
         }
         let old = old.map(|old| old.position);
-        let (event_id, ts) = (event.pdu.event_id.to_string(), self.inner.rooms.parts.clock.now_ms());
+        let (event_id, ts) = (event.pdu.event_id.to_string(), u64::from(ts.get()));
         let (room, changed) = (room.number, changed.clone());
         batch.at_position(move |position, rows| {
             if let Some(old) = old {

@@ -7,7 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
-use ruma::{OwnedServerName, RoomId, RoomVersionId, UserId, events::StateEventType};
+use ruma::{OwnedServerName, RoomId, RoomVersionId, ServerName, UserId, events::StateEventType};
 
 use tokio::sync::Notify;
 
@@ -30,10 +30,12 @@ use crate::{
     },
     ids::Ids,
     notify::Notifier,
-    remote::Remote,
+    remote::{Outbox, Remote},
     store::{
         Event, EventNo, Events, Order, RoomNo, Store, StoreError, UserNo,
-        schema::rooms::{GAPS, HEADS, MEMBERS, MemberRecord, Membership, ROOM_SERVERS, ROOMS, TIMELINE, USER_ROOMS},
+        schema::rooms::{
+            GAPS, HEADS, MEMBERS, MemberRecord, Membership, ROOM_SERVERS, ROOMS, STANDS, TIMELINE, USER_ROOMS,
+        },
         state_tree::{StateRoot, StateTree},
     },
     users::PushRules,
@@ -79,6 +81,8 @@ pub struct RoomsParts {
     pub push_rules: PushRules,
     /// Other servers.
     pub remote: Remote,
+    /// What they are to be told besides events.
+    pub outbox: Outbox,
     /// Told whenever an event that other servers are to have is visible.
     pub outgoing: Arc<Notify>,
 }
@@ -251,6 +255,9 @@ impl Rooms {
         let view = self.load_view(number, &rules, head).await?;
         let room = Room::new(id, number, version, rules, Arc::new(view));
         room.load_tail(&newest, newest.len() < TAIL_MAX);
+        if !store.prefix(&STANDS, &number, Order::Ascending, 1).await?.is_empty() {
+            room.note_detour();
+        }
         for ((_, order), gap) in store.prefix(&GAPS, &number, Order::Descending, GAPS_MAX).await? {
             room.set_gap(order, Some(gap));
         }
@@ -315,6 +322,17 @@ impl Rooms {
         }
     }
 
+    /// The room's state before and after an event of its timeline came: what a client that follows the timeline holds.
+    /// It is the state at the event, except where branches of the history come together.
+    pub async fn stand(&self, room: &Room, event: &Event) -> Result<(StateRoot, StateRoot), StoreError> {
+        if room.has_detours()
+            && let Some(stand) = self.parts.store.get(&STANDS, &(room.number, event.order)).await?
+        {
+            return Ok((stand.before, stand.after));
+        }
+        Ok((event.header.state_before, event.header.state_after))
+    }
+
     /// All events of a state.
     pub async fn state_events(&self, room: RoomNo, state: StateRoot) -> Result<Vec<Arc<Event>>, StoreError> {
         let entries = self.parts.tree.entries(state).await?;
@@ -342,6 +360,23 @@ impl Rooms {
     pub async fn joined_room(&self, id: &RoomId, user: UserNo) -> Result<Arc<Room>, RoomsError> {
         let room = self.by_id(id).await?.filter(|room| Self::has_joined(room, user));
         room.ok_or_else(|| RoomsError::Forbidden("you are not in this room".into()))
+    }
+
+    /// A room and the number of somebody in it, as another server names them: nothing unless the user is that server's
+    /// and in the room, and the room admits the server.
+    pub(super) async fn member_of_server(
+        &self,
+        server: &ServerName,
+        room_id: &RoomId,
+        user_id: &UserId,
+    ) -> Result<Option<(Arc<Room>, UserNo)>, StoreError> {
+        if user_id.server_name() != server {
+            return Ok(None);
+        }
+        let Some(room) = self.by_id(room_id).await?.filter(|room| room.view().admits(server)) else { return Ok(None) };
+        let Some(user) = self.parts.store.user(user_id).await? else { return Ok(None) };
+        let record = self.membership(room.number, user).await?;
+        Ok(record.is_some_and(|record| record.membership == Membership::Join).then_some((room, user)))
     }
 
     /// Every room a user has joined, left, been invited to, asked to join or been banned from, by room number.

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -62,6 +62,8 @@ pub struct Room {
     receipts: AtomicU64,
     tail: Mutex<Tail>,
     pub(super) acl: AclMemo,
+    /// Some of its events came when the room's state was another than at the event (`STANDS`).
+    detours: AtomicBool,
     /// Where history is missing: the order of the event behind each gap.
     gaps: Mutex<BTreeMap<i64, GapRecord>>,
     /// Users whose newest membership may not be in the tables yet.
@@ -168,6 +170,7 @@ impl Room {
             view: ArcSwap::new(view),
             last: AtomicU64::new(0),
             receipts: AtomicU64::new(0),
+            detours: AtomicBool::new(false),
             tail: Mutex::default(),
             acl: AclMemo::default(),
             gaps: Mutex::default(),
@@ -210,6 +213,15 @@ impl Room {
         // Fewer than asked for are enough only when the tail is the whole room.
         (end - begin == limit || tail.complete_after == i64::MIN)
             .then(|| tail.events.range(begin..end).copied().collect())
+    }
+
+    /// Whether readers have to look for what the room's state was when an event came.
+    pub fn has_detours(&self) -> bool {
+        self.detours.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_detour(&self) {
+        self.detours.store(true, Ordering::Release);
     }
 
     /// The newest gap with `low < order ≤ high`: history is missing before the event at that order.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use ruma::{OwnedUserId, RoomId};
+use ruma::{OwnedUserId, RoomId, ServerName};
 use tokio::sync::Notify;
 
 use super::{Room, Rooms, RoomsError};
@@ -27,6 +27,8 @@ use crate::{
 const TIMEOUT_MAX: Duration = Duration::from_mins(2);
 /// The shortest: what ends at once could never be shown.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// How long somebody of another server is taken to type without saying so again.
+const REMOTE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Rooms remembered, of which most are quiet: beyond, those quiet for longest are forgotten.
 const ROOMS_MAX: usize = 10_000;
 /// People shown as typing in one room. Nobody reads more names.
@@ -84,6 +86,38 @@ impl Typing {
         let room = self.inner.rooms.joined_room(room_id, user).await?;
         let now = self.inner.clock().elapsed();
         let until = timeout.map(|timeout| now.saturating_add(timeout.clamp(TIMEOUT_MIN, TIMEOUT_MAX)));
+        let servers: Vec<_> = room.view().servers.iter().map(|(server, _)| *server).collect();
+        self.inner.rooms.parts.outbox.typing(servers, (room_id, user_id), until);
+        self.note(room, user, user_id, until).await?;
+        Ok(())
+    }
+
+    /// Another server says that one of its users types in a room, or not any more. Nothing happens unless the user is
+    /// in the room, and the room admits the server.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn receive(
+        &self,
+        origin: &ServerName,
+        room_id: &RoomId,
+        user_id: &ruma::UserId,
+        typing: bool,
+    ) -> Result<(), StoreError> {
+        let Some((room, user)) = self.inner.rooms.member_of_server(origin, room_id, user_id).await? else {
+            return Ok(());
+        };
+        let until = typing.then(|| self.inner.clock().elapsed().saturating_add(REMOTE_TIMEOUT));
+        self.note(room, user, user_id, until).await
+    }
+
+    async fn note(
+        &self,
+        room: Arc<Room>,
+        user: UserNo,
+        user_id: &ruma::UserId,
+        until: Option<Duration>,
+    ) -> Result<(), StoreError> {
         let changed = {
             let mut state = self.inner.state.lock();
             let changed = state.set(&room, user, user_id, until);
@@ -112,7 +146,10 @@ impl Typing {
         let room = typers.room.upgrade()?;
         let view = room.view();
         // Somebody who left the room may not have stopped typing.
-        let there = typers.until.iter().filter(|(user, _)| view.joined.binary_search(&user.0).is_ok());
+        let there = typers
+            .until
+            .iter()
+            .filter(|(user, (id, _))| !self.inner.rooms.is_local(id) || view.joined.binary_search(&user.0).is_ok());
         let ids: Vec<&OwnedUserId> = there.map(|(_, (id, _))| id).take(TYPING_MAX).collect();
         if since == Position::ZERO && ids.is_empty() {
             return None;

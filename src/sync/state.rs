@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     rooms::{Reader, Room, Rooms, event_filter::LazyMembers},
-    store::{Event, state_tree::StateRoot},
+    store::{Event, EventNo, state_tree::StateRoot},
 };
 
 /// What is known of the client's side.
@@ -37,8 +37,15 @@ pub(super) async fn load(
     let lazy = filters.state.lazy_members();
     let mut events = Vec::new();
     let mut members = HashSet::new();
-    for change in rooms.tree().diff(known.state, target).await? {
-        let Some(number) = change.new else { continue };
+    let mut changes: Vec<_> =
+        rooms.tree().diff(known.state, target).await?.into_iter().filter_map(|change| change.new).collect();
+    if !known.after && room.has_detours() {
+        // What branches of the history came to stands in no event of the timeline.
+        let shown = |number: &EventNo| timeline.events.iter().any(|event| event.number == *number);
+        let within = rooms.tree().diff(target, timeline.state_after).await?.into_iter().filter_map(|change| change.new);
+        changes.extend(within.filter(|number| !shown(number)));
+    }
+    for number in changes {
         let event = rooms.events().require(room.number, number).await?;
         let lazily = lazy != LazyMembers::Off && event.pdu.kind == ruma::events::TimelineEventType::RoomMember;
         if lazily && !needed(&event, reader, timeline, known) {

@@ -17,11 +17,12 @@ use super::inbox::Inbox;
 use crate::{
     clock::Clock,
     event::Pdu,
-    rooms::{Room, Rooms},
+    rooms::{Presence, Receipts, Room, Rooms, Typing},
     store::{
         Batch, Order, StoreError,
         schema::federation::{INBOUND_TRANSACTIONS, INBOX, InboxRecord},
     },
+    users::Users,
 };
 
 /// Events of one transaction (spec v1.19, "Transactions").
@@ -56,6 +57,14 @@ pub enum TransactionError {
 pub struct InboundParts {
     /// Rooms and their events.
     pub rooms: Rooms,
+    /// Who types.
+    pub typing: Typing,
+    /// Who has read what.
+    pub receipts: Receipts,
+    /// Who is there.
+    pub presence: Presence,
+    /// Devices and their messages.
+    pub users: Users,
     /// The time.
     pub clock: Clock,
     /// Ends the workers.
@@ -65,7 +74,11 @@ pub struct InboundParts {
 /// Takes in what other servers send. Cheap to clone.
 #[derive(Clone)]
 pub struct Inbound {
-    rooms: Rooms,
+    pub(super) rooms: Rooms,
+    pub(super) typing: Typing,
+    pub(super) receipts: Receipts,
+    pub(super) presence: Presence,
+    pub(super) users: Users,
     clock: Clock,
     inbox: Inbox,
     /// A server's transactions come one after the other.
@@ -91,8 +104,9 @@ impl Inbound {
     /// Over these parts.
     pub fn new(parts: InboundParts) -> Self {
         let inbox = Inbox::new(&parts);
-        let InboundParts { rooms, clock, .. } = parts;
-        Self { rooms, clock, inbox, locks: Arc::default(), answers: Arc::new(Cache::new(ANSWERS_KEPT)) }
+        let InboundParts { rooms, typing, receipts, presence, users, clock, .. } = parts;
+        let answers = Arc::new(Cache::new(ANSWERS_KEPT));
+        Self { rooms, typing, receipts, presence, users, clock, inbox, locks: Arc::default(), answers }
     }
 
     /// Goes on with what was left in the inbox, and forgets what is old from time to time. Never ends by itself.

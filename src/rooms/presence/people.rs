@@ -12,6 +12,8 @@ use crate::store::{Position, UserNo};
 
 /// A device counts as there for this long after its last request ended.
 const GONE_AFTER: Duration = Duration::from_secs(30);
+/// Somebody of another server counts as there for this long after it last said so.
+const REMOTE_GONE_AFTER: Duration = Duration::from_mins(30);
 /// Devices of one person that are told apart; the one not seen for longest makes room.
 const DEVICES_MAX: usize = 8;
 /// People remembered; beyond, those who have been gone for longest are forgotten.
@@ -34,6 +36,8 @@ struct Person {
     devices: Vec<Device>,
     /// A state that was set by request, with the time; the next sync of any device ends it.
     set: Option<(PresenceState, Duration)>,
+    /// What another server said of one of its users, with the time.
+    elsewhere: Option<(PresenceState, Duration)>,
     status_msg: Option<String>,
     active: Option<Duration>,
     shown: Shown,
@@ -64,6 +68,10 @@ impl Default for Shown {
 
 impl Person {
     fn state(&self, now: Duration) -> PresenceState {
+        if let Some((state, at)) = &self.elsewhere {
+            let still = now.saturating_sub(*at) < REMOTE_GONE_AFTER;
+            return if still { state.clone() } else { PresenceState::Offline };
+        }
         let there = |device: &&Device| device.waiting > 0 || now.saturating_sub(device.seen) < GONE_AFTER;
         let mut there = self.devices.iter().filter(there).peekable();
         match &self.set {
@@ -118,6 +126,20 @@ impl People {
             person.active = Some(now);
         }
         person.set = Some((state, now));
+        person.status_msg = status_msg.filter(|message| !message.is_empty());
+    }
+
+    /// What another server says of one of its users, last active so long ago.
+    pub(super) fn set_elsewhere(
+        &mut self,
+        user: UserNo,
+        (state, status_msg): (PresenceState, Option<String>),
+        active_ago: Duration,
+        now: Duration,
+    ) {
+        let person = self.person(user);
+        person.active = Some(now.saturating_sub(active_ago));
+        person.elsewhere = Some((state, now));
         person.status_msg = status_msg.filter(|message| !message.is_empty());
     }
 

@@ -66,6 +66,9 @@ pub static AUTH_EDGES: Table<(RoomNo, EventNo), AuthRecord> = Table::rows(45, "a
 /// Rooms that are being joined with partial state (MSC3706): what is still to be fetched.
 pub static PARTIAL: Table<RoomNo, PartialRecord> = Table::rows(46, "partial");
 
+/// The room's state before and after an event came, where that is not the state at the event: (room, order).
+pub static STANDS: Table<(RoomNo, i64), StandRecord> = Table::rows(47, "stands");
+
 /// What is known of a room besides its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomRecord {
@@ -84,6 +87,15 @@ pub struct HeadRecord {
     pub state: StateRoot,
 }
 
+/// What a room's state was when an event came that belongs to another branch of its history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandRecord {
+    /// Before it came.
+    pub before: StateRoot,
+    /// Once it was there.
+    pub after: StateRoot,
+}
+
 /// A piece of history that this server does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapRecord {
@@ -98,6 +110,8 @@ pub struct GapRecord {
 /// A room in which another server has or had members.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerRoomRecord {
+    /// Where its first member came, if it has one: earlier events are not for it.
+    pub since: Position,
     /// Where its last member left; `None` while it has one.
     pub left: Option<Position>,
 }
@@ -202,6 +216,7 @@ pub struct AliasRecord {
 
 record!(
     HeadRecord,
+    StandRecord,
     GapRecord,
     ServerRoomRecord,
     AuthRecord,
