@@ -5,13 +5,13 @@ use std::time::Duration;
 /// The first pause; each failure in a row doubles it.
 const FIRST: Duration = Duration::from_secs(30);
 /// The longest pause of the first day. After that it grows with the outage, up to [`LAST`].
-const USUAL_MAX: Duration = Duration::from_secs(3_600);
+const USUAL_MAX: Duration = Duration::from_hours(1);
 /// The longest pause.
-const LAST: Duration = Duration::from_secs(24 * 3_600);
+const LAST: Duration = Duration::from_hours(24);
 /// An outage is waited out in pauses of this part of its length.
 const SHARE: u32 = 24;
 /// The longest pause that a server can ask for by `Retry-After`.
-const ASKED_MAX: Duration = Duration::from_secs(3_600);
+const ASKED_MAX: Duration = Duration::from_hours(1);
 
 /// The pause after `failures` in a row, the first of them `failing` ago. `chance` (any number) spreads the pauses of
 /// many servers that failed together by a fifth to either side.

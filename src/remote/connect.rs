@@ -27,7 +27,7 @@ use crate::ids::Ids;
 /// How long a connection may take, with name look-up and TLS.
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long an idle connection is kept, and how many for each server: most are asked again at once or not for long.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 const IDLE_MAX: usize = 2;
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;

@@ -23,7 +23,7 @@ const BYTES_MAX: usize = 10 << 20;
 /// The longest answer that tells the state of a room, in bytes.
 const STATE_BYTES_MAX: usize = 100 << 20;
 /// How long an answer is waited for if nothing else is said.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// The bounds of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +55,13 @@ impl Terms {
     }
 
     /// With another time.
+    #[must_use]
     pub fn within(self, within: Duration) -> Self {
         Self { within, ..self }
     }
 
     /// With another length of the answer, in bytes.
+    #[must_use]
     pub fn at_most(self, bytes_max: usize) -> Self {
         Self { bytes_max, ..self }
     }

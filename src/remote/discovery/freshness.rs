@@ -5,19 +5,17 @@ use std::time::Duration;
 use chrono::DateTime;
 use http::{HeaderMap, header};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
 /// What is never kept shorter, so that nobody makes this server ask all the time.
-const SHORTEST: Duration = Duration::from_secs(5 * 60);
+const SHORTEST: Duration = Duration::from_mins(5);
 /// What is never kept longer (the specification's bound).
-const LONGEST: Duration = Duration::from_secs(48 * 3_600);
+const LONGEST: Duration = Duration::from_hours(48);
 /// Where the headers say nothing.
-const USUAL: Duration = Duration::from_secs(24 * 3_600);
+const USUAL: Duration = Duration::from_hours(24);
 
 /// How long "there is no document" is kept; the specification allows an hour.
-pub(super) const ABSENT: Duration = HOUR;
+pub(super) const ABSENT: Duration = Duration::from_hours(1);
 /// How long it is kept that the document could not be had.
-pub(super) const FAILED: Duration = Duration::from_secs(10 * MINUTE.as_secs());
+pub(super) const FAILED: Duration = Duration::from_mins(10);
 
 /// How long a document with these headers is kept; `now_ms` is the time, Unix milliseconds.
 pub(super) fn lifetime(headers: &HeaderMap, now_ms: u64) -> Duration {

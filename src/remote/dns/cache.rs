@@ -10,9 +10,9 @@ use crate::clock::Clock;
 /// Names kept, of each kind.
 const NAMES: usize = 2_000;
 /// The shortest and the longest time that records are kept.
-const KEPT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(3_600));
+const KEPT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_hours(1));
 /// How long it is remembered that there are none, or that nobody answered.
-const NONE_KEPT: Duration = Duration::from_secs(60);
+const NONE_KEPT: Duration = Duration::from_mins(1);
 /// Records of one name that are used.
 const RECORDS_MAX: usize = 16;
 
