@@ -35,6 +35,13 @@ fn member(rules: &RoomVersionRules, number: u64, at_ms: u64, content: Value, key
     Pdu::parse(&serde_json::to_vec(&object).unwrap(), rules).unwrap()
 }
 
+/// The event, changed on its way.
+fn changed(pdu: &Pdu, from: &str, to: &str) -> Pdu {
+    let mut pdu = pdu.clone();
+    pdu.json = pdu.json.replace(from, to).into();
+    pdu
+}
+
 fn joined() -> Value {
     json!({ "membership": "join", "displayname": "Somebody" })
 }
@@ -51,7 +58,7 @@ async fn signatures_and_hashes_are_checked() {
     let good = member(&rules, 1, NOW_MS, joined(), &[&key(a(), 1)]);
     assert_eq!(verify(&good).await, Ok(Verified::All));
 
-    let change = |from: &str, to: &str| Pdu { json: good.json.replace(from, to).into(), ..good.clone() };
+    let change = |from: &str, to: &str| changed(&good, from, to);
     // What a redaction drops is covered by the hash alone, the rest by the signature.
     assert_eq!(verify(&change("Somebody", "Nobody")).await, Ok(Verified::Signatures));
     assert_eq!(verify(&change("\"join\"", "\"ban\"")).await, Err(VerifyError::BadSignature(a().to_owned())));
@@ -136,7 +143,7 @@ async fn a_batch_keeps_its_order_and_asks_each_server_once() {
     let pdus: Vec<Pdu> = (0..600)
         .map(|n| {
             let pdu = member(&rules, n, NOW_MS, joined(), &[&key(&servers[n as usize % 30], 1)]);
-            if n % 100 == 3 { Pdu { json: pdu.json.replace("Somebody", "Nobody").into(), ..pdu } } else { pdu }
+            if n % 100 == 3 { changed(&pdu, "Somebody", "Nobody") } else { pdu }
         })
         .collect();
     let verified = fixture.ring.verify_pdus(&pdus, &rules).await;
