@@ -139,7 +139,8 @@ impl Inner {
                 return Ok(None);
             }
             let numbers: Vec<_> = rows.iter().map(|(_, number)| *number).collect();
-            let read = events.require_many(*room, &numbers).await?;
+            // What cannot be read is not told in full.
+            let Ok(read) = events.require_many(*room, &numbers).await else { return Ok(None) };
             let positions: Vec<Position> =
                 rows.iter().map(|((_, order), _)| Position(u64::try_from(*order).unwrap_or(0))).collect();
             // An event of somebody else's that this server tells the others of has a row of its own.

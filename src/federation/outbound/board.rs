@@ -238,3 +238,112 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+mod tests {
+    use ruma::owned_server_name;
+
+    use super::*;
+    use crate::store::RoomNo;
+
+    const SERVER: ServerNo = ServerNo(1);
+
+    fn event(at: u64) -> Outgoing {
+        (Position(at), RoomNo(7))
+    }
+
+    fn add(board: &Board, at: u64) {
+        board.add_event(SERVER, &owned_server_name!("b.example"), event(at));
+    }
+
+    fn live(board: &Board) -> Vec<u64> {
+        match board.next(SERVER, 50) {
+            Some(Work::Live(events)) => events.into_iter().map(|(at, _)| at.0).collect(),
+            _ => panic!("something else is to be done"),
+        }
+    }
+
+    #[test]
+    fn a_server_has_one_task_while_there_is_something_to_send_and_is_forgotten_then() {
+        let board = Board::default();
+        add(&board, 10);
+        add(&board, 11);
+        assert_eq!(board.take_starting().len(), 1);
+        assert!(board.take_starting().is_empty());
+        assert_eq!(live(&board), [10, 11]);
+        add(&board, 12);
+        assert!(board.take_starting().is_empty(), "its task goes on");
+        board.with(SERVER, |d| d.reached(Position(11)));
+        assert_eq!(live(&board), [12]);
+        board.with(SERVER, |d| d.reached(Position(12)));
+        assert!(board.next(SERVER, 50).is_none());
+        assert_eq!(board.count(), (1, 0), "how far it was told is not durable");
+        let dirty = board.take_dirty(9);
+        assert_eq!((dirty.len(), dirty[0].2), (1, Position(12)));
+        board.flushed([SERVER]);
+        assert_eq!(board.count(), (0, 0));
+    }
+
+    #[test]
+    fn of_a_server_that_is_left_alone_no_event_is_kept_and_none_forgotten() {
+        let board = Board::default();
+        add(&board, 10);
+        board.take_starting();
+        assert_eq!(live(&board), [10]);
+        board.pause(SERVER, 500);
+        for at in 11..1_000 {
+            add(&board, at);
+        }
+        assert!(board.take_starting().is_empty());
+        assert!(board.with(SERVER, |d| d.queue.is_empty() && d.queue.capacity() == 0).unwrap());
+        assert_eq!(board.next_due(), Some(500));
+        board.release_due(499);
+        assert!(board.take_starting().is_empty());
+        board.release_due(500);
+        assert_eq!((board.take_starting().len(), board.next_due()), (1, None));
+        assert!(matches!(board.next(SERVER, 50), Some(Work::CatchUp(Position(9)))));
+        add(&board, 1_000);
+        board.with(SERVER, |d| d.caught_up(Position(999)));
+        assert!(matches!(board.next(SERVER, 50), Some(Work::CatchUp(Position(999)))), "one came meanwhile");
+        board.with(SERVER, |d| d.caught_up(Position(1_000)));
+        add(&board, 1_000);
+        assert!(board.next(SERVER, 50).is_none(), "it has that one");
+    }
+
+    #[test]
+    fn a_queue_that_grows_long_is_given_up_for_the_tables() {
+        let board = Board::default();
+        for at in 10..1_000 {
+            add(&board, at);
+        }
+        assert!(matches!(board.next(SERVER, 50), Some(Work::CatchUp(Position(9)))));
+        assert!(board.with(SERVER, |d| d.queue.is_empty()).unwrap());
+    }
+
+    #[test]
+    fn a_retry_does_not_wait_for_its_time() {
+        let board = Board::default();
+        add(&board, 10);
+        board.take_starting();
+        assert_eq!(live(&board), [10]);
+        board.pause(SERVER, 500);
+        board.pause(SERVER, 900);
+        assert_eq!(board.next_due(), Some(900), "the last word counts");
+        assert!(board.release(SERVER, true));
+        assert!(!board.release(SERVER, false), "it waits no more");
+        assert_eq!(board.take_starting().len(), 1);
+        assert!(board.with(SERVER, |d| d.anyway).unwrap());
+    }
+
+    #[test]
+    fn a_task_that_was_cut_is_started_again_by_the_next_event() {
+        let board = Board::default();
+        add(&board, 10);
+        board.take_starting();
+        board.ended(SERVER);
+        add(&board, 11);
+        assert_eq!(board.take_starting().len(), 1);
+        assert_eq!(live(&board), [10, 11]);
+    }
+}

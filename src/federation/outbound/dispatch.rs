@@ -30,7 +30,13 @@ impl Inner {
             let rows = self.parts.store.range(&OUTGOING, &from, &to, Order::Ascending, PAGE).await?;
             let full = rows.len() == PAGE;
             for event in rows {
-                self.hand_out(event).await?;
+                match self.hand_out(event).await {
+                    // One damaged room must not keep the others from being heard.
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        tracing::error!(room = event.1.0, %error, "an event could not be handed out to other servers");
+                    }
+                    handed_out => handed_out?,
+                }
                 (*at, handed_out) = (event.0, handed_out + 1);
             }
             if !full {

@@ -182,7 +182,14 @@ impl Inner {
             None => self.parts.store.get(&TIMELINE, &(room.number, order)).await?,
         };
         let Some(number) = number else { return Ok(None) };
-        let event = self.parts.rooms.events().get(room.number, number).await?;
+        let event = match self.parts.rooms.events().get(room.number, number).await {
+            // One that cannot be read must not keep the others back.
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(room = %room.id, %error, "an event cannot be sent");
+                None
+            }
+            event => event?,
+        };
         Ok(event.filter(|event| event.header.verdict == Verdict::Accepted))
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Worker {
     plan: Option<Plan>,
     /// Items in the next transaction: fewer after one was refused.
     most: usize,
+    /// The board knows that this task ends; the next one may have begun already.
+    over: bool,
 }
 
 /// What came of a transaction.
@@ -60,27 +62,31 @@ enum Outcome {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.inner.board.ended(self.server);
+        // It was cut, or it panicked.
+        if !self.over {
+            self.inner.board.ended(self.server);
+        }
     }
 }
 
 impl Worker {
     pub(super) fn new(inner: Arc<Inner>, server: ServerNo, name: OwnedServerName) -> Self {
-        Self { inner, server, name, plan: None, most: ITEMS_MAX }
+        Self { inner, server, name, plan: None, most: ITEMS_MAX, over: false }
     }
 
     pub(super) async fn run(mut self) {
         loop {
             match self.step().await {
                 Ok(true) => {}
-                Ok(false) => return,
+                Ok(false) => break,
                 Err(error) => {
                     tracing::warn!(server = %self.name, %error, "nothing could be sent");
-                    self.inner.board.pause(self.server, self.now_ms() + STORE_MS);
-                    return;
+                    self.give_up(self.now_ms() + STORE_MS);
+                    break;
                 }
             }
         }
+        self.over = true;
     }
 
     /// One transaction. Whether the task goes on.
