@@ -138,17 +138,13 @@ async fn an_item_that_is_not_taken_is_dropped_and_the_others_arrive() {
         }
     });
     story.clock.advance(MINUTE);
-    until_text(&fake, "11").await;
+    let is_taken = |texts: &[String]| texts.len() <= 4 && !texts.iter().any(|text| text == "poison");
+    let last = |texts: &[String]| is_taken(texts) && texts.iter().any(|text| text == "11");
+    fake.until(|received| last(&texts(received)).then_some(())).await;
     let poisoned = fake.received(SEND).iter().filter(|received| texts(received) == ["poison"]).count();
     assert_eq!(poisoned, 1, "alone, once");
-    let taken: Vec<String> = fake
-        .received(SEND)
-        .iter()
-        .skip(1)
-        .map(texts)
-        .filter(|texts| texts.len() <= 4 && !texts.iter().any(|text| text == "poison"))
-        .flatten()
-        .collect();
+    let taken: Vec<String> =
+        fake.received(SEND).iter().skip(1).map(texts).filter(|texts| is_taken(texts)).flatten().collect();
     assert_eq!(taken, ["0", "1", "2", "3", "4", "6", "7", "8", "9", "10", "11"]);
 }
 
