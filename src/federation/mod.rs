@@ -1,3 +1,7 @@
 //! The conversation with other servers: what comes in, and what goes out.
 
+mod facade;
 pub mod inbound;
+pub mod outbound;
+
+pub use self::facade::Federation;
