@@ -23,13 +23,12 @@ impl Rooms {
         let list = self.state_event(room.number, room.view().state, &StateEventType::RoomServerAcl, "").await?;
         let Some(event) = list else { return Ok(true) };
         let remembered = room.acl.0.lock().clone().filter(|(number, _)| *number == event.number);
-        let acl = match remembered {
-            Some((_, acl)) => acl,
-            None => {
-                let acl = Arc::new(ServerAcl::read(&event.pdu.content));
-                *room.acl.0.lock() = Some((event.number, acl.clone()));
-                acl
-            }
+        let acl = if let Some((_, acl)) = remembered {
+            acl
+        } else {
+            let acl = Arc::new(ServerAcl::read(&event.pdu.content));
+            *room.acl.0.lock() = Some((event.number, acl.clone()));
+            acl
         };
         Ok(acl.allows(server))
     }

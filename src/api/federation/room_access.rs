@@ -1,7 +1,5 @@
 //! May a server ask about a room at all? The first step of every handler with a room in its path.
 
-use std::sync::Arc;
-
 use ruma::{RoomId, ServerName};
 
 use super::errors::{denied_by_acl, not_in_room};
@@ -16,22 +14,11 @@ pub(in crate::api) async fn acl_check(services: &Services, room: &Room, origin: 
     if services.rooms.acl_allows(room, origin).await? { Ok(()) } else { Err(denied_by_acl()) }
 }
 
-/// The room, for a server that has a joined member in it and is not shut out.
+/// A server with a joined member in the room, which is not shut out, as the reader of the room's events. The room itself
+/// is `reader.room`.
 ///
 /// # Errors
 /// 403, the same for a room that does not exist and one that the server is not in.
-pub(in crate::api) async fn in_room(
-    services: &Services,
-    origin: &ServerName,
-    room: &RoomId,
-) -> Result<Arc<Room>, ApiError> {
-    Ok(reader_of(services, origin, room).await?.room)
-}
-
-/// The same, as the reader of the room's events.
-///
-/// # Errors
-/// As [`in_room`].
 pub(in crate::api) async fn reader_of(
     services: &Services,
     origin: &ServerName,

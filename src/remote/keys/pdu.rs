@@ -85,12 +85,11 @@ impl KeyRing {
         let mut to_fetch = HashSet::new();
         for event in prepared.iter().flatten() {
             for need in &event.needs {
-                let known = match keys.get(&need.server) {
-                    Some(known) => known,
-                    None => {
-                        let known = self.known(&need.server).await?;
-                        keys.entry(need.server.clone()).or_insert(known)
-                    }
+                let known = if let Some(known) = keys.get(&need.server) {
+                    known
+                } else {
+                    let known = self.known(&need.server).await?;
+                    keys.entry(need.server.clone()).or_insert(known)
                 };
                 if !to_fetch.contains(&need.server) && !need.is_met_by(known, event.purpose) {
                     to_fetch.insert(need.server.clone());

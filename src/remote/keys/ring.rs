@@ -130,13 +130,11 @@ impl Ring {
         }
         let known = Arc::new(known);
         // A fetch that ended meanwhile knows more than these rows.
-        match self.servers.get(server) {
-            Some(newer) => Ok(newer),
-            None => {
-                self.servers.insert(server.to_owned(), known.clone());
-                Ok(known)
-            }
+        if let Some(newer) = self.servers.get(server) {
+            return Ok(newer);
         }
+        self.servers.insert(server.to_owned(), known.clone());
+        Ok(known)
     }
 }
 
