@@ -33,12 +33,12 @@ pub fn client() -> Table {
 
 /// What other servers call.
 pub fn federation() -> Table {
-    collect([servers as Group, servers_reading, addresses])
+    collect([servers as Group, servers_reading, crossings, addresses])
 }
 
 /// Everything, for a listener that serves clients and other servers.
 pub fn all() -> Table {
-    collect(CLIENT.into_iter().chain([servers as Group, servers_reading, addresses]))
+    collect(CLIENT.into_iter().chain([servers as Group, servers_reading, crossings, addresses]))
 }
 
 fn collect(groups: impl IntoIterator<Item = Group>) -> Table {

@@ -188,7 +188,11 @@ impl Inbound {
     async fn item(&self, origin: &ServerName, pdu: &RawValue, answers: &mut Answers) -> Result<Item, StoreError> {
         // Events of unknown rooms cannot be named in the answer: their ids depend on the room's version.
         let Ok(Address { room_id: Some(room_id) }) = serde_json::from_str(pdu.get()) else { return Ok(Item::Settled) };
-        let Some(room) = self.rooms.by_id(&room_id).await? else { return Ok(Item::Settled) };
+        let Some(room) = self.rooms.by_id(&room_id).await? else {
+            // It may end what somebody here is to the room from outside.
+            self.rooms.hear_outside(&room_id, pdu.get()).await?;
+            return Ok(Item::Settled);
+        };
         let event_id = match Pdu::parse(pdu.get().as_bytes(), &room.rules) {
             Ok(parsed) => parsed.event_id,
             Err(error) => {
@@ -197,7 +201,10 @@ impl Inbound {
             }
         };
         let view = room.view();
-        let refusal = if view.joined.is_empty() {
+        let refusal = if view.joined.is_empty() && self.rooms.hear_outside(&room_id, pdu.get()).await? {
+            answers.insert(event_id, Ok(()));
+            return Ok(Item::Settled);
+        } else if view.joined.is_empty() {
             Some("nobody of this server is in the room")
         } else if !view.admits(origin) {
             Some("the room does not admit this server")

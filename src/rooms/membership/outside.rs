@@ -1,10 +1,10 @@
 //! What users of this server are to rooms that it is not in: invited, knocking, or no longer either.
 
-use ruma::{OwnedRoomId, RoomId, events::room::member::MembershipState};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, RoomVersionId};
 
 use super::super::Rooms;
 use crate::{
-    event::content,
+    event::room_version,
     notify::Concerned,
     store::{
         Batch, Order, Position, RoomNo, StoreError, UserNo,
@@ -112,32 +112,34 @@ impl Rooms {
         Ok(true)
     }
 
-    /// A member event about a user of this server, of a room that this server is not in. It counts when it takes back
-    /// the invitation or refuses the knock that stands: an invitation is taken back by who made it. The caller has
-    /// verified it.
+    /// Looks at an event of a room that this server is not in. One that takes back an invitation of a user of this
+    /// server, or refuses their knock, is taken in; an invitation is taken back by who made it. `false` for all others.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn ended_outside(&self, event: &super::super::receive::Verified) -> Result<bool, StoreError> {
-        let pdu = event.pdu();
-        let target = pdu.state_key.as_deref().and_then(|key| <&ruma::UserId>::try_from(key).ok());
-        let Some(target) = target.filter(|target| self.is_local(target) && **target != pdu.sender) else {
+    pub async fn hear_outside(&self, room_id: &RoomId, event: &str) -> Result<bool, StoreError> {
+        let Ok(about) = serde_json::from_str::<About>(event) else { return Ok(false) };
+        let Some(target) = about.state_key.filter(|target| self.is_local(target) && *target != about.sender) else {
             return Ok(false);
         };
-        let ends = matches!(content::membership(&pdu.content), Some(MembershipState::Leave | MembershipState::Ban));
-        let Some(user) = self.parts.store.user(target).await?.filter(|_| ends) else { return Ok(false) };
-        let Some(Outside { record, .. }) = self.outside(user, &pdu.room_id).await? else { return Ok(false) };
-        let may = match record.membership {
-            Membership::Invite => {
-                let invite: Option<Sender> = serde_json::from_str(&record.event).ok();
-                invite.is_some_and(|invite| invite.sender == pdu.sender)
-            }
-            Membership::Knock => record.servers.iter().any(|server| *server == *pdu.sender.server_name()),
-            _ => false,
-        };
-        if !may {
+        if about.kind != "m.room.member" || !matches!(&*about.content.membership, "leave" | "ban") {
             return Ok(false);
         }
+        let Some(user) = self.parts.store.user(&target).await? else { return Ok(false) };
+        let Some(Outside { record, .. }) = self.outside(user, room_id).await? else { return Ok(false) };
+        let may = match record.membership {
+            Membership::Invite => {
+                serde_json::from_str::<About>(&record.event).is_ok_and(|invite| invite.sender == about.sender)
+            }
+            Membership::Knock => record.servers.iter().any(|server| *server == *about.sender.server_name()),
+            _ => false,
+        };
+        let version = RoomVersionId::try_from(record.version.as_str()).ok();
+        let Some(rules) = version.filter(|_| may).and_then(|version| room_version::supported(&version)) else {
+            return Ok(false);
+        };
+        let Ok(verified) = self.verify_one(room_id, &rules, event).await else { return Ok(false) };
+        let pdu = verified.pdu();
         let follows = Some(record.event_id.clone());
         let record = OutsideRecord {
             membership: Membership::Leave,
@@ -146,11 +148,22 @@ impl Rooms {
             event_id: pdu.event_id.to_string(),
             ..record
         };
-        self.put_outside(user, &pdu.room_id, OutsideChange { record, follows }).await
+        self.put_outside(user, room_id, OutsideChange { record, follows }).await
     }
 }
 
+/// What is read of an event before anything about it is checked.
 #[derive(serde::Deserialize)]
-struct Sender {
-    sender: ruma::OwnedUserId,
+struct About {
+    #[serde(rename = "type")]
+    kind: String,
+    sender: OwnedUserId,
+    #[serde(default)]
+    state_key: Option<OwnedUserId>,
+    content: AboutContent,
+}
+
+#[derive(serde::Deserialize)]
+struct AboutContent {
+    membership: String,
 }

@@ -7,12 +7,17 @@
 //! - `outbound`, `outbound_failures`, `outbound_crash`: what goes to other servers
 
 mod authority;
+mod directory;
 mod fake;
+mod history;
 mod listeners;
+mod media;
 mod outbound;
 mod outbound_crash;
 mod outbound_failures;
 mod pair;
+mod profile;
+mod reading;
 mod restricted;
 mod leave;
 mod knock;

@@ -17,5 +17,8 @@ pub(crate) use server::{Server, Stopped};
 
 /// What `reqwest` needs before it makes its first client; a second time does nothing.
 pub(crate) fn install_provider() {
+    if let Ok(filter) = std::env::var("HOMEROOM_TEST_LOG") {
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+    }
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
