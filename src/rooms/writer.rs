@@ -27,7 +27,9 @@ use crate::{
         content::{self},
     },
     notify::Concerned,
-    store::{Batch, Event, EventNo, Position, StoreError, UserNo, schema::rooms::GapRecord},
+    store::{
+        Batch, Event, EventNo, Position, StoreError, UserNo, schema::rooms::GapRecord, state_tree::StateRoot,
+    },
 };
 
 /// How much later than everybody else the sender of a message is woken.
@@ -136,16 +138,15 @@ impl Rooms {
         }
     }
 
-    pub(super) fn build(
+    pub(super) fn draft(
         &self,
         event: NewEvent,
         room_id: Option<OwnedRoomId>,
         prev_events: Vec<OwnedEventId>,
         auth_events: Vec<OwnedEventId>,
         depth: u64,
-        rules: &RoomVersionRules,
-    ) -> Result<Pdu, RoomsError> {
-        let builder = PduBuilder {
+    ) -> PduBuilder {
+        PduBuilder {
             kind: event.kind,
             state_key: event.state_key,
             content: event.content,
@@ -156,8 +157,7 @@ impl Rooms {
             prev_events,
             auth_events,
             depth,
-        };
-        Ok(builder.build(rules, &self.parts.key)?)
+        }
     }
 }
 
@@ -199,11 +199,9 @@ impl Writer {
     /// policy does; the writer can then still be used or dropped.
     pub async fn append(&mut self, new: NewEvent) -> Result<Arc<Event>, RoomsError> {
         self.ask_policy(&new).await?;
-        let room = self.room.clone();
         let transaction = new.transaction.clone();
         let Some(auth_events) = self.message_auth(&new).await? else { return self.append_checked(new).await };
-        let (prev_events, depth) = self.place();
-        let pdu = self.rooms.build(new, Some(room.id.clone()), prev_events, auth_events, depth, &room.rules)?;
+        let pdu = self.build(new, auth_events).await?;
         self.add(pdu, transaction).await
     }
 
@@ -259,22 +257,33 @@ impl Writer {
         Ok(Some(auth.into_iter().flatten().map(|event| event.pdu.event_id.clone()).collect()))
     }
 
+    /// Asks the policy about an event and builds it as [`Writer::append`] does, but does not add it; with the state that
+    /// it stands on. For what another server has to sign first.
+    pub(super) async fn propose(&self, new: NewEvent) -> Result<(Pdu, StateRoot), RoomsError> {
+        self.ask_policy(&new).await?;
+        Ok((self.checked(new).await?, self.view.state))
+    }
+
     /// The long way: the event is checked against the rules in full once it is built.
     async fn append_checked(&mut self, new: NewEvent) -> Result<Arc<Event>, RoomsError> {
+        let transaction = new.transaction.clone();
+        let pdu = self.checked(new).await?;
+        self.add(pdu, transaction).await
+    }
+
+    async fn checked(&self, new: NewEvent) -> Result<Pdu, RoomsError> {
         let room = self.room.clone();
         let state = self.auth_state(&new, &room.rules).await?;
         let state_key = new.state_key.as_deref();
         let kinds = auth::auth_types(&new.kind, &new.sender, state_key, new.content.raw(), &room.rules)?;
         let auth_events = kinds.iter().filter_map(|pair| Some(state.get(pair)?.event_id.clone())).collect();
-        let transaction = new.transaction.clone();
-        let (prev_events, depth) = self.place();
-        let pdu = self.rooms.build(new, Some(room.id.clone()), prev_events, auth_events, depth, &room.rules)?;
+        let pdu = self.build(new, auth_events).await?;
         auth::check_own(&pdu, &room.rules, |kind, key| state.get(&(kind.clone(), key.to_owned())).cloned())?;
-        self.add(pdu, transaction).await
+        Ok(pdu)
     }
 
     /// Where the next event stands in the graph: after all that nothing follows yet, as far as an event may name them.
-    fn place(&self) -> (Vec<OwnedEventId>, u64) {
+    pub(super) fn place(&self) -> (Vec<OwnedEventId>, u64) {
         let mut extremities: Vec<_> = self.view.extremities.iter().collect();
         extremities.sort_by_key(|extremity| std::cmp::Reverse(extremity.depth));
         let depth = extremities.first().map_or(0, |deepest| deepest.depth);
