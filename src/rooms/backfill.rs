@@ -3,12 +3,18 @@
 //! A gap is filled by one walker at a time; others wait for what it brings. The work goes on when whoever waits for it
 //! has gone, so that what a slow server answers is not lost.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use ruma::{EventId, OwnedServerName, api::federation::backfill::get_backfill, uint};
 
 use super::{Room, Rooms, past::missing_ids, receive::ReceiveError};
-use crate::store::{StoreError, schema::rooms::GapRecord};
+use crate::{
+    remote::Terms,
+    store::{
+        StoreError,
+        schema::rooms::{GapRecord, TIMELINE},
+    },
+};
 
 /// How long somebody who pages waits for other servers, in all.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,7 +95,8 @@ impl Rooms {
         let mut missing = missing_ids(gap);
         missing.truncate(NAMED_MAX);
         let request = get_backfill::v1::Request::new(room.id.clone(), missing, uint!(100));
-        let answer = self.parts.remote.send_within(server, request, ANSWER_MAX).await?;
+        // Somebody waits: also a server that failed before is asked.
+        let answer = self.parts.remote.send_with(server, request, Terms::anyway().within(ANSWER_MAX)).await?;
         let texts = answer.pdus.iter().take(EVENTS_MAX).map(|event| event.get());
         let checked = self.verify(&room.id, &room.rules, texts).await;
         self.receive_history(room, server, order, checked.into_iter().filter_map(Result::ok).collect()).await
@@ -98,12 +105,12 @@ impl Rooms {
     /// Whom to ask for history: who sent the event behind the gap, then others in the room.
     async fn servers_with_history(&self, room: &Room, order: i64) -> Result<Vec<OwnedServerName>, StoreError> {
         let mut servers: Vec<OwnedServerName> = Vec::new();
-        if let Some(number) = self.store().get(&crate::store::schema::rooms::TIMELINE, &(room.number, order)).await? {
+        if let Some(number) = self.store().get(&TIMELINE, &(room.number, order)).await? {
             let event = self.events().require(room.number, number).await?;
             servers.push(event.pdu.sender.server_name().to_owned());
         }
         servers.extend(self.other_servers_in(room, SERVERS_MAX).await?);
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         servers.retain(|server| *server != self.parts.server_name && seen.insert(server.clone()));
         servers.truncate(SERVERS_MAX);
         Ok(servers)

@@ -8,7 +8,7 @@ use ruma::{
 };
 
 use super::{Reader, Rooms, RoomsError, backfill::PATIENCE};
-use crate::store::Event;
+use crate::{remote::Terms, store::Event};
 
 /// Servers that are asked.
 const SERVERS_MAX: usize = 3;
@@ -55,7 +55,7 @@ impl Rooms {
         let asked_for = MilliSecondsSinceUnixEpoch(UInt::new_saturating(ts));
         for server in self.other_servers_in(room, SERVERS_MAX).await? {
             let request = get_event_by_timestamp::v1::Request::new(room.id.clone(), asked_for, direction);
-            let answer = match self.parts.remote.send_within(&server, request, ANSWER_MAX).await {
+            let answer = match self.parts.remote.send_with(&server, request, Terms::anyway().within(ANSWER_MAX)).await {
                 Ok(answer) => Nearest { id: answer.event_id, ts: answer.origin_server_ts },
                 Err(error) => {
                     tracing::debug!(room = %room.id, %server, %error, "no event near a time");

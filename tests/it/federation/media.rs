@@ -1,0 +1,72 @@
+//! Content of other servers.
+
+use http::Method;
+use serde_json::json;
+
+use super::{Fake, Pair, Reply, server};
+use crate::harness::escape;
+
+const UPLOAD: &str = "/_matrix/media/v3/upload?filename=notes.json";
+
+/// The address of content in the client API.
+fn download(uri: &str) -> String {
+    let (server, id) = uri.strip_prefix("mxc://").unwrap().split_once('/').unwrap();
+    format!("/_matrix/client/v1/media/download/{}/{id}", escape(server))
+}
+
+#[tokio::test]
+async fn content_of_another_server_is_fetched_once_and_kept() {
+    let Pair { a, b } = Pair::start().await;
+    let (ada, bert) = (a.register("ada").await, b.register("bert").await);
+    let uri =
+        ada.call_raw(Method::POST, UPLOAD, r#"{"kept":true}"#).await.ok()["content_uri"].as_str().unwrap().to_owned();
+    let fetched = bert.get(&download(&uri)).await;
+    assert_eq!(fetched.body, json!({ "kept": true }));
+    assert!(fetched.headers["content-disposition"].to_str().unwrap().contains("notes.json"));
+    assert!(fetched.headers["content-security-policy"].to_str().unwrap().starts_with("sandbox"));
+    drop(a.stop().await);
+    assert_eq!(bert.get(&download(&uri)).await.body, json!({ "kept": true }));
+}
+
+#[tokio::test]
+async fn what_does_not_exist_elsewhere_does_not_exist() {
+    let Pair { a, b } = Pair::start().await;
+    let bert = b.register("bert").await;
+    bert.get(&download(&format!("mxc://{}/nothing", a.name()))).await.refused(404, "M_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn servers_without_authenticated_media_are_asked_the_old_way() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let bert = home.register("bert").await;
+    let old = format!("/_matrix/media/v3/download/{}/abc", fake.name());
+    fake.answer(Method::GET, &old, |_| Reply::Raw(200, br#"{"old":true}"#.to_vec()));
+    let uri = format!("mxc://{}/abc", fake.name());
+    assert_eq!(bert.get(&download(&uri)).await.ok(), json!({ "old": true }));
+    let asked = fake.received("/_matrix/federation/v1/media/download/abc");
+    assert_eq!(asked.len(), 1);
+    assert!(fake.received(&old)[0].path.contains("allow_remote=false"));
+}
+
+#[tokio::test]
+async fn content_that_is_too_large_is_not_taken() {
+    let (home, fake) =
+        (server(|config| config.media.upload_bytes_max = homeroom::config::Size::mib(1)).await, Fake::start().await);
+    let bert = home.register("bert").await;
+    let old = format!("/_matrix/media/v3/download/{}/big", fake.name());
+    fake.answer(Method::GET, &old, |_| Reply::Raw(200, vec![b' '; 3 << 20]));
+    bert.get(&download(&format!("mxc://{}/big", fake.name()))).await.refused(413, "M_TOO_LARGE");
+}
+
+#[tokio::test]
+async fn another_server_gets_content_only_with_its_signature() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let uri = ada.call_raw(Method::POST, UPLOAD, "{}").await.ok()["content_uri"].as_str().unwrap().to_owned();
+    let path = format!("/_matrix/federation/v1/media/download/{}", uri.rsplit('/').next().unwrap());
+    let given = fake.get(&home, &path).await;
+    assert_eq!(given.status, 200);
+    assert!(given.headers["content-type"].to_str().unwrap().starts_with("multipart/mixed; boundary="));
+    let unsigned = fake.call_with(&home, Method::GET, &path, serde_json::Value::Null, None).await;
+    assert_eq!(unsigned.status, 401);
+}
