@@ -128,6 +128,7 @@ impl Writer {
             parts.events.add_at(Event::UNPLACED, &event, &mut self.batch);
             return Ok(event);
         }
+        parts.events.hold(&event, &mut self.batch);
         let stood = self.view.state;
         let changes = self.stand_at(&event, arrival.anew, change).await?;
         // Who enters a room anew is told of everything.

@@ -275,6 +275,13 @@ impl Events {
         batch.on_publish(move |_| drop(guard));
     }
 
+    /// Makes an event findable before its rows are in the batch, for as long as the batch is not given up: what decides
+    /// where it stands has to look at it.
+    pub fn hold(&self, event: &Arc<Event>, batch: &mut Batch) {
+        let guard = self.make_findable(event, batch);
+        batch.on_publish(move |_| drop(guard));
+    }
+
     /// Adds the rows of an event whose order is known: [`Event::UNPLACED`] for one without a place in the timeline, and
     /// a free order below its neighbour for history that was fetched later.
     pub fn add_at(&self, order: i64, event: &Event, batch: &mut Batch) {
