@@ -52,14 +52,14 @@ impl Source {
         &self,
         graph: &mut Graph,
         room: RoomNo,
-        root: StateRoot,
+        state: StateRoot,
     ) -> Result<RoaringBitmap, StoreError> {
-        if root.is_empty() {
+        if state.is_empty() {
             return Ok(RoaringBitmap::new());
         }
         // From the top down, so that parts come after what they are part of.
         let mut unknown: Vec<(StateRoot, Part)> = Vec::new();
-        let mut level: Vec<StateRoot> = vec![root];
+        let mut level: Vec<StateRoot> = vec![state];
         let mut seen: HashSet<StateRoot> = HashSet::new();
         while !level.is_empty() {
             level.retain(|name| graph.cover(*name).is_none() && seen.insert(*name));
@@ -94,6 +94,6 @@ impl Source {
                 tokio::task::yield_now().await;
             }
         }
-        Ok(graph.cover(root).cloned().unwrap_or_default())
+        Ok(graph.cover(state).cloned().unwrap_or_default())
     }
 }

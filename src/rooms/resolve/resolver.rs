@@ -38,10 +38,13 @@ const MEMO_BYTES: u64 = 8 << 20;
 pub struct Resolver {
     pub(super) source: Source,
     graphs: Arc<Graphs>,
-    memo: Arc<Cache<(RoomNo, Box<[StateRoot]>), Arc<Outcome>, Weight>>,
+    memo: Arc<Cache<Question, Arc<Outcome>, Weight>>,
     /// Whether whole states are asked only when nothing simpler answers; only tests say no.
     pub(super) shortcuts: bool,
 }
+
+/// Different states of a room, ascending.
+type Question = (RoomNo, Box<[StateRoot]>);
 
 /// What a resolution came to: changes of one of its states. The new state itself cannot be remembered, because its
 /// nodes exist only where a batch wrote them.
@@ -53,8 +56,8 @@ struct Outcome {
 #[derive(Clone)]
 struct Weight;
 
-impl Weighter<(RoomNo, Box<[StateRoot]>), Arc<Outcome>> for Weight {
-    fn weight(&self, (_, roots): &(RoomNo, Box<[StateRoot]>), outcome: &Arc<Outcome>) -> u64 {
+impl Weighter<Question, Arc<Outcome>> for Weight {
+    fn weight(&self, (_, roots): &Question, outcome: &Arc<Outcome>) -> u64 {
         let bytes = size_of_val::<[StateRoot]>(roots) + size_of_val::<[_]>(&outcome.changes) + 160;
         bytes as u64
     }
@@ -105,7 +108,7 @@ impl Resolver {
         &self,
         room: RoomNo,
         rules: &RoomVersionRules,
-        key: (RoomNo, Box<[StateRoot]>),
+        key: Question,
         batch: &mut Batch,
     ) -> Result<Arc<Outcome>, StoreError> {
         let conflict = Arc::new(Conflict::read(&self.source.tree, &key.1).await?);

@@ -15,7 +15,9 @@ fn records() -> impl Strategy<Value = Vec<(Vec<usize>, bool)>> {
                 if place == 0 {
                     auth.clear();
                 }
-                auth.iter_mut().for_each(|auth| *auth %= place.max(1));
+                for auth in auth.iter_mut() {
+                    *auth %= place.max(1);
+                }
             }
             all
         },
@@ -52,7 +54,7 @@ proptest! {
 
         let picks: Vec<usize> = picks.iter().map(|pick| pick % all.len()).collect();
         let places = |set: &roaring::RoaringBitmap, graph: &Graph| -> BTreeSet<usize> {
-            set.iter().map(|dense| (graph.event(dense).unwrap().0 as usize - 1) / 3).collect()
+            set.iter().map(|dense| (usize::try_from(graph.event(dense).unwrap().0).unwrap() - 1) / 3).collect()
         };
         for _ in 0..2 {
             for pick in &picks {

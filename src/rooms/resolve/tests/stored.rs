@@ -54,7 +54,7 @@ impl StoredRoom {
         while !left.is_empty() {
             // SplitMix64's step: any spread will do.
             random = random.wrapping_mul(0xbf58_476d_1ce4_e5b9).wrapping_add(1);
-            let mut at = if how.shuffle == 0 { 0 } else { (random >> 33) as usize % left.len() };
+            let mut at = if how.shuffle == 0 { 0 } else { usize::try_from(random >> 33).unwrap() % left.len() };
             while let Some(auth) = left[at].auth_events.iter().find(|id| !stored.numbers.contains_key(*id)) {
                 at = left.iter().position(|pdu| pdu.event_id == *auth).unwrap();
             }
@@ -84,7 +84,7 @@ impl StoredRoom {
         };
         let event = Event::new(number, self.room, header, Pdu::clone(pdu)).unwrap();
         self.events.add_at(Event::UNPLACED, &event, batch);
-        if !(how.without_rows && number.0 % 3 == 0) {
+        if !(how.without_rows && number.0.is_multiple_of(3)) {
             let auth = pdu.auth_events.iter().map(|id| self.numbers[id]).collect();
             batch.put(&AUTH_EDGES, &(self.room, number), &auth_record(pdu, auth));
         }
