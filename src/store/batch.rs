@@ -116,6 +116,11 @@ impl Batch {
         idle && self.rows.0.is_empty()
     }
 
+    /// Rows in the batch so far, without those that the committer makes.
+    pub fn row_count(&self) -> usize {
+        self.rows.0.len()
+    }
+
     /// Runs once the batch's positions are visible: it says whom to wake. Who is woken earlier reads the old position,
     /// finds nothing, and waits again. As short as `on_publish`'s closures.
     pub fn on_visible(&mut self, visible: impl FnOnce() + Send + 'static) {
