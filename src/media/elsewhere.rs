@@ -112,7 +112,8 @@ impl Elsewhere {
             let Some(fetched) = self.fetch(remote, server, id, wait).await? else { return Ok(None) };
             self.keep(key.clone(), fetched).await.map(Some)
         };
-        let found = self.clock.timeout(FETCH_TIME_MAX, fetching).await.unwrap_or(Err(MediaError::Elsewhere))?;
+        let found =
+            self.clock.timeout(FETCH_TIME_MAX, Box::pin(fetching)).await.unwrap_or(Err(MediaError::Elsewhere))?;
         if let Err(error) = self.sweep().await {
             tracing::warn!(%error, "old content of other servers was not removed");
         }

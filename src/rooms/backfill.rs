@@ -56,7 +56,10 @@ impl Rooms {
                 _ => return Filled::More,
             }
             let clock = rooms.parts.clock.clone();
-            clock.timeout(FILL_MAX, rooms.ask_for_history(&room, order, &gap)).await.unwrap_or(Filled::Nothing)
+            clock
+                .timeout(FILL_MAX, Box::pin(rooms.ask_for_history(&room, order, &gap)))
+                .await
+                .unwrap_or(Filled::Nothing)
         });
         match self.parts.clock.timeout(wait, filling).await {
             Some(Ok(filled)) => filled,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName, api::federation::space::get_hierarchy};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName, api::federation::space::get_hierarchy, serde::Raw};
 use serde_json::value::RawValue;
 
 use super::{Caller, Rooms, hierarchy::Learnt, remote_directory::ANSWER_BYTES_MAX, summary::Summary};
@@ -89,7 +89,7 @@ impl<'a> Elsewhere<'a> {
             }
         }
         self.closed.extend(answer.inaccessible_children.into_iter().take(CHILDREN_MAX));
-        let links = answer.room.children_state.into_iter().take(CHILDREN_MAX).map(|link| link.into_json()).collect();
+        let links = answer.room.children_state.into_iter().take(CHILDREN_MAX).map(Raw::into_json).collect();
         Some((Summary::of_elsewhere(answer.room.summary), links))
     }
 }

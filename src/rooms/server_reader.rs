@@ -147,13 +147,12 @@ impl ServerReader {
 
     async fn allows(&self, state: StateRoot, order: i64) -> Result<bool, StoreError> {
         let known = self.memo.lock().get(&state).copied();
-        let openness = match known {
-            Some(openness) => openness,
-            None => {
-                let openness = self.openness(state).await?;
-                self.memo.lock().insert(state, openness);
-                openness
-            }
+        let openness = if let Some(openness) = known {
+            openness
+        } else {
+            let openness = self.openness(state).await?;
+            self.memo.lock().insert(state, openness);
+            openness
         };
         Ok(match openness {
             Openness::Open | Openness::Members { had: true } => true,

@@ -35,12 +35,11 @@ pub async fn get_public_rooms_filtered(
     request: Signed<get_public_rooms_filtered_v1::Request>,
 ) -> Result<JsonBytes, ApiError> {
     let get_public_rooms_filtered_v1::Request { limit, since, filter, room_network, .. } = request.body;
-    let page = match room_network {
-        RoomNetwork::ThirdParty(_) => DirectoryPage::default(),
-        _ => {
-            let (term, types) = (filter.generic_search_term, filter.room_types);
-            services.rooms.public_rooms_for_server(limit.map(rows), since, term, types).await?
-        }
-    };
+    if let RoomNetwork::ThirdParty(_) = room_network {
+        // No room here belongs to a network of third parties.
+        return listing(&DirectoryPage::default());
+    }
+    let (term, types) = (filter.generic_search_term, filter.room_types);
+    let page = services.rooms.public_rooms_for_server(limit.map(rows), since, term, types).await?;
     listing(&page)
 }

@@ -7,7 +7,10 @@ use crate::store::{
     StoreError, UserNo,
     schema::{
         USER_NAMES,
-        media::{MEDIA, MEDIA_BY_HASH, MEDIA_PENDING, MEDIA_USAGE, MediaState},
+        media::{
+            MEDIA, MEDIA_BY_HASH, MEDIA_PENDING, MEDIA_USAGE, MediaState, REMOTE_MEDIA, REMOTE_MEDIA_AGE,
+            REMOTE_MEDIA_BY_HASH,
+        },
         users::{
             ACCOUNT_DATA, ACCOUNT_DATA_LOG, ACCOUNTS, AccountDataChange, DEVICE_TOKENS, DEVICES, DeviceToken,
             PROFILE_FIELDS, PUSHER_OWNERS, PUSHERS, TOKENS,
@@ -129,9 +132,35 @@ impl Check<'_> {
             }
             Ok(())
         })?;
+        self.remote_media()?;
         for (user, bytes) in used.into_iter().filter(|(_, bytes)| *bytes > 0) {
             self.report.find(MEDIA_USAGE.name, || format!("user {} uses {bytes} bytes that are not counted", user.0));
         }
         Ok(())
+    }
+
+    /// What was fetched from other servers is found by its age and by its hash.
+    fn remote_media(&mut self) -> Result<(), StoreError> {
+        self.walk(&REMOTE_MEDIA, |check, (server, id), media| {
+            let by_age = check.has(&REMOTE_MEDIA_AGE, &(media.fetched_ms, server.clone(), id.clone()))?;
+            if !by_age || !check.has(&REMOTE_MEDIA_BY_HASH, &(media.content.sha256, server.clone(), id.clone()))? {
+                check.report.find(REMOTE_MEDIA.name, || format!("{server}/{id} is not in its index"));
+            }
+            Ok(())
+        })?;
+        self.walk(&REMOTE_MEDIA_AGE, |check, (fetched_ms, server, id), ()| {
+            let media = check.get(&REMOTE_MEDIA, &(server.clone(), id.clone()))?;
+            if media.is_none_or(|media| media.fetched_ms != fetched_ms) {
+                check.report.find(REMOTE_MEDIA_AGE.name, || format!("{server}/{id} is of another time or gone"));
+            }
+            Ok(())
+        })?;
+        self.walk(&REMOTE_MEDIA_BY_HASH, |check, (sha256, server, id), ()| {
+            let media = check.get(&REMOTE_MEDIA, &(server.clone(), id.clone()))?;
+            if media.is_none_or(|media| media.content.sha256 != sha256) {
+                check.report.find(REMOTE_MEDIA_BY_HASH.name, || format!("{server}/{id} is other content or gone"));
+            }
+            Ok(())
+        })
     }
 }
