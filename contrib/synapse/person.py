@@ -193,4 +193,4 @@ class Person:
         return self.until(f"{membership} of {other.user_id}", found)
 
     def until_invited(self, room):
-        return self.until(f"an invitation to {room}", lambda me: me.invited.get(room) is not None)
+        return self.until(f"an invitation to {room}", lambda me: me.invited.get(room))

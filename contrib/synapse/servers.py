@@ -264,6 +264,7 @@ registration_shared_secret: secret
 macaroon_secret_key: secret
 form_secret: secret
 allow_public_rooms_over_federation: true
+room_list_publication_rules: [{{ action: allow }}]
 allow_device_name_lookup_over_federation: true
 password_config: {{ pepper: "" }}
 bcrypt_rounds: 4

@@ -85,7 +85,12 @@ async fn the_play_of_another_server_works() {
     assert_eq!(document, fake.key_document());
     assert_eq!(fake.received("/_matrix/key").len(), 1);
     fake.answer(reqwest::Method::GET, "/reset", |_| super::Reply::Reset);
-    let reset = http.get(format!("https://{}/reset", fake.name())).send().await.unwrap();
-    assert!(reset.bytes().await.is_err());
+    // Whether the head arrived before the end of the connection is a matter of luck.
+    let reset = http.get(format!("https://{}/reset", fake.name())).send().await;
+    let body = match reset {
+        Ok(head) => head.bytes().await,
+        Err(error) => Err(error),
+    };
+    assert!(body.is_err());
     fake.stop().await;
 }
