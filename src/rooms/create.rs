@@ -109,12 +109,12 @@ impl Rooms {
         invitees: Invitees,
         is_direct: bool,
     ) -> Result<(), RoomsError> {
-        let invites = stream::iter(invitees).map(|(target, profile)| async move {
+        let sending = stream::iter(invitees).map(|(target, profile)| async move {
             let mut content = MemberContent::new(MembershipState::Invite).with_profile(profile);
             content.is_direct = is_direct;
             self.invite_abroad(room, inviter, &target, content).await.map(drop)
         });
-        let outcomes: Vec<_> = invites.buffered(ABROAD_AT_ONCE).collect().await;
+        let outcomes: Vec<_> = sending.buffered(ABROAD_AT_ONCE).collect().await;
         outcomes.into_iter().collect()
     }
 

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{Reader, Rooms, RoomsError};
 use crate::{
     event::content::RelatesTo,
-    store::{Event, Order, StoreError, schema::rooms::RELATIONS},
+    store::{Event, Order, StoreError, Verdict, schema::rooms::RELATIONS},
 };
 
 /// Edits looked at to find the newest one.
@@ -159,7 +159,8 @@ impl Rooms {
         text(out, membership_text(&membership));
         if let Some(old) = event.header.replaces_state {
             let old = self.events().require(event.room, old).await?;
-            if reader.sees(&old).await? {
+            // State that came with a join is told to whoever has joined, though it has no place in the history.
+            if old.header.verdict == Verdict::Outlier || reader.sees(&old).await? {
                 out.extend_from_slice(b",\"prev_content\":");
                 out.extend_from_slice(old.pdu.content.get().as_bytes());
                 out.extend_from_slice(b",\"prev_sender\":");

@@ -40,13 +40,12 @@ impl From<RoomsError> for ApiError {
             RoomsError::IncompatibleVersion(version) => Self::incompatible_room_version(version.as_str()),
             RoomsError::InviteBlocked => Self::new(StatusCode::FORBIDDEN, ErrorCode::InviteBlocked, text),
             RoomsError::MissingParam(message) => Self::missing_param(message),
-            RoomsError::UnableToAuthorise => {
-                Self::new(StatusCode::BAD_REQUEST, ErrorCode::UnableToAuthorizeJoin, text)
-            }
+            RoomsError::UnableToAuthorise => Self::new(StatusCode::BAD_REQUEST, ErrorCode::UnableToAuthorizeJoin, text),
             RoomsError::UnableToGrant => Self::new(StatusCode::BAD_REQUEST, ErrorCode::UnableToGrantJoin, text),
             RoomsError::Refused(refused) => elsewhere(&refused),
             RoomsError::Unreachable(_) => {
-                Self::new(StatusCode::BAD_GATEWAY, ErrorCode::ConnectionFailed, "No other server could help").with_cause(text)
+                Self::new(StatusCode::BAD_GATEWAY, ErrorCode::ConnectionFailed, "No other server could help")
+                    .with_cause(text)
             }
             RoomsError::Overtaken => Self::new(StatusCode::CONFLICT, ErrorCode::Unknown, text),
             RoomsError::GuestAccess => Self::guest_access_forbidden(),

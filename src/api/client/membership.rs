@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use ruma::{
-    api::federation::query::get_room_information,
     OwnedRoomId, OwnedServerName, RoomAliasId, RoomId, RoomOrAliasId,
     api::client::{
         knock::knock_room as knock_room_v3,
@@ -15,6 +14,7 @@ use ruma::{
             kick_user as kick_user_v3, leave_room as leave_room_v3, unban_user as unban_user_v3,
         },
     },
+    api::federation::query::get_room_information,
 };
 use serde_json::{Map, Value};
 

@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, response::{IntoResponse as _, Response}};
+use axum::{
+    extract::State,
+    response::{IntoResponse as _, Response},
+};
 use ruma::{OwnedServerName, RoomVersionId, ServerName};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};

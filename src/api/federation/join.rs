@@ -28,10 +28,8 @@ pub async fn create_join_event_template(
     request: Signed<MakeRequest>,
 ) -> Result<Reply<MakeResponse>, ApiError> {
     let MakeRequest { room_id, user_id, ver, .. } = &request.body;
-    let made = services
-        .rooms
-        .member_template(&request.origin, room_id, user_id, MembershipState::Join, Some(ver))
-        .await?;
+    let made =
+        services.rooms.member_template(&request.origin, room_id, user_id, MembershipState::Join, Some(ver)).await?;
     let mut response = MakeResponse::new(made.event);
     response.room_version = Some(made.version);
     Ok(Reply(response))

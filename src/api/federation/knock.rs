@@ -26,10 +26,8 @@ pub async fn create_knock_event_template(
     request: Signed<MakeRequest>,
 ) -> Result<Reply<MakeResponse>, ApiError> {
     let MakeRequest { room_id, user_id, ver, .. } = &request.body;
-    let made = services
-        .rooms
-        .member_template(&request.origin, room_id, user_id, MembershipState::Knock, Some(ver))
-        .await?;
+    let made =
+        services.rooms.member_template(&request.origin, room_id, user_id, MembershipState::Knock, Some(ver)).await?;
     Ok(Reply(MakeResponse::new(made.version, made.event)))
 }
 

@@ -24,8 +24,7 @@ pub async fn prepare_leave_event(
     request: Signed<MakeRequest>,
 ) -> Result<Reply<MakeResponse>, ApiError> {
     let MakeRequest { room_id, user_id, .. } = &request.body;
-    let made =
-        services.rooms.member_template(&request.origin, room_id, user_id, MembershipState::Leave, None).await?;
+    let made = services.rooms.member_template(&request.origin, room_id, user_id, MembershipState::Leave, None).await?;
     Ok(Reply(MakeResponse::new(Some(made.version), made.event)))
 }
 

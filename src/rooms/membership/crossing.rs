@@ -27,11 +27,7 @@ pub(in crate::rooms) struct Crossings {
 
 impl Default for Crossings {
     fn default() -> Self {
-        Self {
-            joining: Mutex::default(),
-            outside: std::array::from_fn(|_| Turn::default()),
-            passed_on: Arc::default(),
-        }
+        Self { joining: Mutex::default(), outside: std::array::from_fn(|_| Turn::default()), passed_on: Arc::default() }
     }
 }
 

@@ -3,7 +3,10 @@
 use ruma::{RoomId, events::room::member::MembershipState};
 
 use super::super::{Actor, Rooms, RoomsError};
-use crate::store::{Batch, schema::rooms::{FORGOTTEN, Membership}};
+use crate::store::{
+    Batch,
+    schema::rooms::{FORGOTTEN, Membership},
+};
 
 impl Rooms {
     /// Forgets a room that the user has left or was removed from: they no longer see its history. Being invited or
@@ -15,7 +18,11 @@ impl Rooms {
         let unknown = || RoomsError::Invalid("you have never been in this room".into());
         if let Some(outside) = self.outside(actor.user, room_id).await? {
             let over = matches!(outside.record.membership, Membership::Leave | Membership::Ban);
-            return if over { Ok(self.forget_outside(actor.user, room_id).await.map(drop)?) } else { Err(RoomsError::NotLeft) };
+            return if over {
+                Ok(self.forget_outside(actor.user, room_id).await.map(drop)?)
+            } else {
+                Err(RoomsError::NotLeft)
+            };
         }
         let room = self.by_id(room_id).await?.ok_or_else(unknown)?;
         // The room's lock is held until the row is durable, so that joining again cannot overtake it.

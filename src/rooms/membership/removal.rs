@@ -39,9 +39,7 @@ impl Rooms {
     ) -> Result<(), RoomsError> {
         if let Some(outside) = self.outside(actor.user, room_id).await? {
             return match outside.record.membership {
-                Membership::Invite | Membership::Knock => {
-                    self.leave_abroad(Person::of(actor), outside, reason).await
-                }
+                Membership::Invite | Membership::Knock => self.leave_abroad(Person::of(actor), outside, reason).await,
                 _ => Ok(()),
             };
         }

@@ -80,6 +80,12 @@ fn may_invite(scene: &Scene<'_>, target: &UserId, invitation: &Member) -> Decisi
 /// Newcomer and room must fit each other.
 fn may_enter(scene: &Scene<'_>, target: &UserId, own: bool) -> Decision {
     let sender = scene.proposal.sender;
+    if target.server_name() != scene.rules.server() {
+        // Whether the one who invites may reach them was asked before. Families meet nobody of other servers.
+        let works_here = |member: PersonNo| scene.people.roles(member).works_here();
+        let fits = scene.others(target).all(|member| member.is_some_and(works_here));
+        return if fits { Ok(()) } else { denial::company(own) };
+    }
     let newcomer = scene.find(target);
     if scene.others(target).all(|member| may_meet(scene, newcomer, member)) {
         return if scene.is_family(target) { fits_families(scene) } else { Ok(()) };

@@ -141,9 +141,8 @@ async fn templates_are_given_to_whom_they_are_due() {
     let (a, fake) = (server(|_| {}).await, Fake::start().await);
     let ada = a.register("ada").await;
     let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
-    let make = |user: &str, query: &str| {
-        format!("/_matrix/federation/v1/make_join/{}/{}{query}", escape(&room), escape(user))
-    };
+    let make =
+        |user: &str, query: &str| format!("/_matrix/federation/v1/make_join/{}/{}{query}", escape(&room), escape(user));
     let eve = fake.user("eve");
     let answer = fake.get(&a, &make(&eve, "?ver=10&ver=11")).await.ok();
     assert_eq!((&answer["room_version"], &answer["event"]["sender"]), (&json!("11"), &json!(eve)));
@@ -152,20 +151,34 @@ async fn templates_are_given_to_whom_they_are_due() {
     assert_eq!(refused["room_version"], "11");
     fake.get(&a, &make(&eve, "")).await.refused(400, "M_INCOMPATIBLE_ROOM_VERSION");
     fake.get(&a, &make("@eve:other.example", "?ver=11")).await.refused(403, "M_FORBIDDEN");
-    ada.post(
-        &format!("/_matrix/client/v3/rooms/{}/ban", escape(&room)),
-        json!({ "user_id": eve }),
-    )
-    .await
-    .ok();
+    ada.post(&format!("/_matrix/client/v3/rooms/{}/ban", escape(&room)), json!({ "user_id": eve })).await.ok();
     fake.get(&a, &make(&eve, "?ver=11")).await.refused(403, "M_FORBIDDEN");
-    let acl = json!({ "allow": ["*"], "deny": ["localhost"] });
+}
+
+#[tokio::test]
+async fn a_server_that_the_room_shuts_out_does_not_come_in() {
+    let by_number = |config: &mut homeroom::config::Config| {
+        let name = format!("127.0.0.1:{}", config.server.name.port().unwrap());
+        config.server.name = ruma::ServerName::parse(name).unwrap();
+    };
+    let Pair { a, b } = Pair::with(|_| {}, by_number).await;
+    let (ada, bert) = (a.register("ada").await, b.register("bert").await);
+    let room = ada.create_room(json!({ "preset": "public_chat" })).await;
+    let acl = json!({ "allow": ["*"], "allow_ip_literals": false });
     ada.set_state(&room, "m.room.server_acl", "", acl).await.ok();
-    fake.get(&a, &make(&fake.user("eva"), "?ver=11")).await.refused(403, "M_FORBIDDEN");
+    bert.join_via(&room, a.name()).await.refused(403, "M_FORBIDDEN");
+    ada.set_state(&room, "m.room.server_acl", "", json!({ "allow": ["*"] })).await.ok();
+    bert.join_via(&room, a.name()).await.ok();
 }
 
 /// A join of a room on `a`, made by the fake server.
-async fn made(fake: &Fake, a: &crate::harness::Server, room: &str, user: &str, change: impl FnOnce(&mut Value)) -> (String, Value) {
+async fn made(
+    fake: &Fake,
+    a: &crate::harness::Server,
+    room: &str,
+    user: &str,
+    change: impl FnOnce(&mut Value),
+) -> (String, Value) {
     let path = format!("/_matrix/federation/v1/make_join/{}/{}?ver=11", escape(room), escape(user));
     let mut event = fake.get(a, &path).await.ok()["event"].clone();
     change(&mut event);
@@ -182,9 +195,8 @@ async fn only_joins_of_the_sender_are_taken_by_send_join() {
     let ada = a.register("ada").await;
     let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
     let eve = fake.user("eve");
-    let send = |version: &str, id: &str| {
-        format!("/_matrix/federation/{version}/send_join/{}/{}", escape(&room), escape(id))
-    };
+    let send =
+        |version: &str, id: &str| format!("/_matrix/federation/{version}/send_join/{}/{}", escape(&room), escape(id));
     type Change = fn(&mut Value);
     let changes: [(Change, u16); 7] = [
         (|event| event["type"] = json!("m.room.message"), 400),

@@ -10,7 +10,8 @@ async fn gone(client: &Client, room: &str, user: &str, since: &str) {
     let left = |sync: &Value| {
         let join = &sync["rooms"]["join"][room];
         let leave = &sync["rooms"]["leave"][room];
-        let lists = [join, leave].into_iter().flat_map(|entry| [&entry["state"]["events"], &entry["timeline"]["events"]]);
+        let lists =
+            [join, leave].into_iter().flat_map(|entry| [&entry["state"]["events"], &entry["timeline"]["events"]]);
         let events = lists.filter_map(Value::as_array).flatten();
         let mut found = events.filter(|event| event["type"] == "m.room.member" && event["state_key"] == user);
         found.any(|event| event["content"]["membership"] == "leave").then_some(())

@@ -89,8 +89,8 @@ impl Rooms {
         !view.joined.is_empty() || view.servers.is_empty()
     }
 
-    /// The servers to ask about a room, the most promising first: those the client names, those an invitation came from,
-    /// those of its members, the one in its id.
+    /// The servers to ask about a room, the most promising first: those the client names, and those an invitation came
+    /// from. Without any, those of its members as far as they are known, and the one in its id.
     pub(super) async fn servers_to_try(
         &self,
         room_id: &RoomId,
@@ -100,12 +100,15 @@ impl Rooms {
         let mut servers: Vec<OwnedServerName> = named.to_vec();
         let known = outside.iter().flat_map(|outside| &outside.record.servers);
         servers.extend(known.filter_map(|server| ServerName::parse(server.as_str()).ok()));
-        if let Some(room) = self.by_id(room_id).await? {
-            for (number, _) in room.view().servers.iter().take(MEMBERS_MAX) {
-                servers.push(self.parts.store.server_name(*number).await?.to_owned());
+        servers.retain(|server| self.parts.remote.check(server).is_ok());
+        if servers.is_empty() {
+            if let Some(room) = self.by_id(room_id).await? {
+                for (number, _) in room.view().servers.iter().take(MEMBERS_MAX) {
+                    servers.push(self.parts.store.server_name(*number).await?);
+                }
             }
+            servers.extend(room_id.server_name().map(ToOwned::to_owned));
         }
-        servers.extend(room_id.server_name().map(ToOwned::to_owned));
         let mut tried: Vec<OwnedServerName> = Vec::new();
         for server in servers {
             let askable = self.parts.remote.check(&server).is_ok();

@@ -12,11 +12,7 @@ use super::join::{is_unrecognized, path_v1, raw};
 use crate::{
     event::{Pdu, auth, client_format::stripped_state, content},
     remote::{RemoteError, Terms},
-    rooms::{
-        Room, Rooms, RoomsError, Writer,
-        append::Arrival,
-        membership::MemberContent,
-    },
+    rooms::{Room, Rooms, RoomsError, Writer, append::Arrival, membership::MemberContent},
     store::{Event, StoreError, state_tree::StateRoot},
 };
 
@@ -40,13 +36,8 @@ const SHOWN: [StateEventType; 8] = [
 impl Writer {
     /// Whether the room as it is allows an event that was made for it earlier.
     async fn allows(&self, pdu: &Pdu) -> Result<bool, RoomsError> {
-        let mut kinds = auth::auth_types(
-            &pdu.kind,
-            &pdu.sender,
-            pdu.state_key.as_deref(),
-            &pdu.content,
-            &self.room().rules,
-        )?;
+        let mut kinds =
+            auth::auth_types(&pdu.kind, &pdu.sender, pdu.state_key.as_deref(), &pdu.content, &self.room().rules)?;
         kinds.push((StateEventType::RoomCreate, String::new()));
         let mut state = HashMap::with_capacity(kinds.len());
         for (kind, key) in kinds {
@@ -155,8 +146,8 @@ impl Rooms {
         invite: &Pdu,
         shown: &[Arc<Event>],
     ) -> Result<Box<RawValue>, RoomsError> {
-        let mut body: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&invite.json)
-            .map_err(|error| RoomsError::Invalid(error.to_string()))?;
+        let mut body: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&invite.json).map_err(|error| RoomsError::Invalid(error.to_string()))?;
         let stripped: Vec<_> = shown.iter().map(|event| stripped_state(&event.pdu)).collect();
         body.insert("unsigned".into(), json!({ "invite_room_state": stripped }));
         let body = serde_json::to_vec(&body).map_err(|error| RoomsError::Invalid(error.to_string()))?;
@@ -171,12 +162,7 @@ impl Rooms {
     }
 
     /// Adds the invitation where it was made to stand, though the room may have moved on since.
-    async fn add_invite(
-        &self,
-        room: &Arc<Room>,
-        invite: Pdu,
-        before: StateRoot,
-    ) -> Result<OwnedEventId, RoomsError> {
+    async fn add_invite(&self, room: &Arc<Room>, invite: Pdu, before: StateRoot) -> Result<OwnedEventId, RoomsError> {
         let id = invite.event_id.clone();
         let mut writer = self.writer(room).await;
         if writer.view().state != before {
@@ -230,7 +216,7 @@ fn refused(error: RemoteError) -> RoomsError {
 fn signatures_by(pdu: &Pdu, server: &ServerName) -> bool {
     #[derive(serde::Deserialize)]
     struct Signed {
-        signatures: std::collections::BTreeMap<String, serde::de::IgnoredAny>,
+        signatures: serde_json::Map<String, serde_json::Value>,
     }
     serde_json::from_str::<Signed>(&pdu.json).is_ok_and(|signed| signed.signatures.contains_key(server.as_str()))
 }

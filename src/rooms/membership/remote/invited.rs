@@ -9,16 +9,10 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{
-    super::outside::OutsideChange,
-    knock::stripped_array,
-};
+use super::{super::outside::OutsideChange, knock::stripped_array};
 use crate::{
     event::{Pdu, content::Member, room_version, sign::cosigned, stripped},
-    rooms::{
-        Rooms, RoomsError,
-        policy::Verb,
-    },
+    rooms::{Rooms, RoomsError, policy::Verb},
     store::{
         Batch, Position, UserNo,
         schema::rooms::{Membership, OutsideRecord},
@@ -162,8 +156,9 @@ async fn check_shown(rooms: &Rooms, invitation: &Invitation, rules: &RoomVersion
     let missing = || RoomsError::MissingParam("invite_room_state does not show the room's create event".to_owned());
     let entries = || state.iter().take(stripped::ENTRIES_MAX).map(|entry| &**entry);
     let create = entries().find(|entry| {
-        Pdu::parse(entry.get().as_bytes(), rules)
-            .is_ok_and(|pdu| pdu.state_pair().is_some_and(|(kind, key)| kind == StateEventType::RoomCreate && key.is_empty()))
+        Pdu::parse(entry.get().as_bytes(), rules).is_ok_and(|pdu| {
+            pdu.state_pair().is_some_and(|(kind, key)| kind == StateEventType::RoomCreate && key.is_empty())
+        })
     });
     let create = create.ok_or_else(missing)?;
     let create = rooms.verify_one(room_id, rules, create.get()).await;

@@ -1,6 +1,6 @@
 //! Joining a room through a server that is in it.
 
-use std::sync::Arc;
+use std::{fmt::Write as _, sync::Arc};
 
 use ruma::{
     OwnedRoomId, RoomId, ServerName,
@@ -174,8 +174,7 @@ impl Rooms {
         let RoomState { state, auth_chain, .. } = answer;
         let state = self.verified_of(room_id, &template, &state).await;
         let auth_chain = self.verified_of(room_id, &template, &auth_chain).await;
-        let entrance =
-            Entrance { room_id: room_id.to_owned(), version: template.version, join, state, auth_chain };
+        let entrance = Entrance { room_id: room_id.to_owned(), version: template.version, join, state, auth_chain };
         self.enter(entrance).await?;
         Ok(())
     }
@@ -231,7 +230,7 @@ pub(super) fn path_v1(endpoint: &str, room_id: &RoomId, event: &Pdu) -> String {
         for byte in text.bytes() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-                other => out.push_str(&format!("%{other:02X}")),
+                other => drop(write!(out, "%{other:02X}")),
             }
         }
         out

@@ -16,7 +16,10 @@ use crate::{
     event::Pdu,
     remote::Terms,
     rooms::{Rooms, RoomsError, membership::MemberContent},
-    store::{Position, schema::rooms::{Membership, OutsideRecord}},
+    store::{
+        Position,
+        schema::rooms::{Membership, OutsideRecord},
+    },
 };
 
 impl Rooms {
@@ -33,12 +36,7 @@ impl Rooms {
         task.await.map_err(|_| RoomsError::Unreachable("the leave was cut short".to_owned()))?
     }
 
-    async fn leave_outside(
-        &self,
-        person: &Person,
-        outside: Outside,
-        reason: Option<String>,
-    ) -> Result<(), RoomsError> {
+    async fn leave_outside(&self, person: &Person, outside: Outside, reason: Option<String>) -> Result<(), RoomsError> {
         let room_id = &*outside.room_id;
         let servers = self.servers_to_try(room_id, &[], Some(&outside)).await?;
         let mut failures = Failures::default();
@@ -52,12 +50,11 @@ impl Rooms {
                 Err(error) => failures.note(&server, error)?,
             }
         }
-        let event = match left {
-            Some(event) => event,
-            None => {
-                tracing::info!(room = %room_id, why = %failures.told(), "an invitation is declined here only");
-                lone_leave(self, person, &outside, reason)?
-            }
+        let event = if let Some(event) = left {
+            event
+        } else {
+            tracing::info!(room = %room_id, why = %failures.told(), "an invitation is declined here only");
+            lone_leave(self, person, &outside, reason)?
         };
         let Outside { record, room_id, .. } = outside;
         let follows = Some(record.event_id.clone());
@@ -85,8 +82,7 @@ impl Rooms {
         let template = Template::read(&answer.event, answer.room_version)?;
         let content = MemberContent::new(MembershipState::Leave).with_reason(reason);
         let event = self.build_member(&person.user_id, room_id, content, &template)?;
-        let request =
-            create_leave_event::Request::new(room_id.to_owned(), event.event_id.clone(), raw(&event)?);
+        let request = create_leave_event::Request::new(room_id.to_owned(), event.event_id.clone(), raw(&event)?);
         match self.parts.remote.send_with(server, request, terms).await {
             Ok(_) => {}
             Err(error) if is_unrecognized(&error) => {
@@ -100,12 +96,7 @@ impl Rooms {
 }
 
 /// A leave of which nobody else hears.
-fn lone_leave(
-    rooms: &Rooms,
-    person: &Person,
-    outside: &Outside,
-    reason: Option<String>,
-) -> Result<Pdu, RoomsError> {
+fn lone_leave(rooms: &Rooms, person: &Person, outside: &Outside, reason: Option<String>) -> Result<Pdu, RoomsError> {
     let unreadable = |_| RoomsError::Invalid("what is known of the room cannot be read".to_owned());
     let record = &outside.record;
     let version = RoomVersionId::try_from(record.version.as_str()).map_err(unreadable)?;

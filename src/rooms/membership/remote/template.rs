@@ -47,6 +47,8 @@ enum Reference {
 
 #[derive(Deserialize)]
 struct Hashes {
+    // Synapse leaves it out of events whose hash it does not know.
+    #[serde(default)]
     sha256: String,
 }
 
@@ -177,7 +179,10 @@ mod tests {
         assert_eq!(template.prev_events.len(), 2);
         assert_eq!((template.depth, template.auth_events.len()), (7, 1));
         assert_eq!(template.authorised_via.unwrap(), "@v:b.example");
-        assert!(read(&event, RoomVersionId::V6).unwrap().authorised_via.is_none(), "a version without restricted joins");
+        assert!(
+            read(&event, RoomVersionId::V6).unwrap().authorised_via.is_none(),
+            "a version without restricted joins"
+        );
     }
 
     #[test]

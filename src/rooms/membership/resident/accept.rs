@@ -38,7 +38,7 @@ impl Rooms {
     /// [`RoomsError::Forbidden`], [`RoomsError::UnableToAuthorise`], [`RoomsError::UnableToGrant`].
     pub async fn accept_join(&self, handed: &Handed<'_>, omit_members: bool) -> Result<JoinAnswer, RoomsError> {
         let room = self.resident_room(handed.room_id, handed.origin).await?;
-        let pdu = self.check_handed(&room, handed, &MembershipState::Join)?;
+        let pdu = Self::check_handed(&room, handed, &MembershipState::Join)?;
         let before: Vec<OwnedServerName> = self.servers_in(&room).await?;
         let (text, vouched) = self.vouched(&room, pdu).await?;
         let event = self.take_in(&room, handed.origin, &text).await?;
@@ -51,7 +51,7 @@ impl Rooms {
     /// As [`Self::accept_join`].
     pub async fn accept_leave(&self, handed: &Handed<'_>) -> Result<(), RoomsError> {
         let room = self.resident_room(handed.room_id, handed.origin).await?;
-        let pdu = self.check_handed(&room, handed, &MembershipState::Leave)?;
+        let pdu = Self::check_handed(&room, handed, &MembershipState::Leave)?;
         self.take_in(&room, handed.origin, &pdu.json).await.map(drop)
     }
 
@@ -61,19 +61,14 @@ impl Rooms {
     /// As [`Self::accept_join`].
     pub async fn accept_knock(&self, handed: &Handed<'_>) -> Result<Vec<Arc<Event>>, RoomsError> {
         let room = self.resident_room(handed.room_id, handed.origin).await?;
-        let pdu = self.check_handed(&room, handed, &MembershipState::Knock)?;
+        let pdu = Self::check_handed(&room, handed, &MembershipState::Knock)?;
         let event = self.take_in(&room, handed.origin, &pdu.json).await?;
         Ok(self.shown_outside(&room, event.header.state_before, None).await?)
     }
 
     /// The event is a change of membership of the sender's own, who is of the server that hands it over, in the room and
     /// under the id of the path.
-    fn check_handed(
-        &self,
-        room: &Room,
-        handed: &Handed<'_>,
-        membership: &MembershipState,
-    ) -> Result<Pdu, RoomsError> {
+    fn check_handed(room: &Room, handed: &Handed<'_>, membership: &MembershipState) -> Result<Pdu, RoomsError> {
         let invalid = |what: &str| RoomsError::Invalid(what.to_owned());
         let pdu = Pdu::parse(handed.event.get().as_bytes(), &room.rules);
         let pdu = pdu.map_err(|error| RoomsError::Invalid(error.to_string()))?;
@@ -135,7 +130,9 @@ impl Rooms {
     ) -> Result<Outcome, RoomsError> {
         let outcome = self.receive_ready(room, vec![event.clone()]).await?.pop();
         match outcome {
-            Some(Err(ReceiveError::Incomplete)) | None => Ok(self.receive_fetching(room, origin, event).await?),
+            Some(Err(ReceiveError::Incomplete)) | None => {
+                Ok(Box::pin(self.receive_fetching(room, origin, event)).await?)
+            }
             Some(outcome) => Ok(outcome?),
         }
     }

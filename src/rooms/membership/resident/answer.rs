@@ -85,7 +85,8 @@ impl Rooms {
                     }
                 }
                 kind => {
-                    named |= key.is_empty() && matches!(kind, StateEventType::RoomName | StateEventType::RoomCanonicalAlias);
+                    named |=
+                        key.is_empty() && matches!(kind, StateEventType::RoomName | StateEventType::RoomCanonicalAlias);
                     kept.push(number);
                 }
             }

@@ -35,7 +35,7 @@ impl Rooms {
             view.created.federate && !view.joined.is_empty()
         });
         let room = room.ok_or(RoomsError::NoRoom)?;
-        if self.acl_allows(&room, origin).await? {
+        if room.view().admits(origin) {
             return Ok(room);
         }
         Err(RoomsError::Forbidden("Your server is denied by the access list of this room".to_owned()))

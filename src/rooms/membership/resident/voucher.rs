@@ -1,6 +1,9 @@
 //! Who may vouch for a restricted join.
 
-use ruma::{OwnedUserId, RoomId, UserId, events::{StateEventType, room::member::MembershipState}};
+use ruma::{
+    OwnedUserId, RoomId, UserId,
+    events::{StateEventType, room::member::MembershipState},
+};
 
 use crate::{
     event::content,
@@ -38,8 +41,7 @@ impl Rooms {
         if !view.join_rules.is_restricted() || !room.rules.authorization.restricted_join_rule {
             return Ok(None);
         }
-        let member =
-            self.state_event(room.number, view.state, &StateEventType::RoomMember, user_id.as_str()).await?;
+        let member = self.state_event(room.number, view.state, &StateEventType::RoomMember, user_id.as_str()).await?;
         let membership = member.and_then(|event| content::membership(&event.pdu.content));
         // Whom the rules refuse in any case is told so by them.
         if matches!(membership, Some(MembershipState::Join | MembershipState::Invite | MembershipState::Ban)) {
@@ -56,7 +58,12 @@ impl Rooms {
     }
 
     /// Whether a user of this server that vouches for a join may do so, and the one who joins may join.
-    pub(super) async fn check_voucher(&self, view: &RoomView, voucher: &UserId, user_id: &UserId) -> Result<(), RoomsError> {
+    pub(super) async fn check_voucher(
+        &self,
+        view: &RoomView,
+        voucher: &UserId,
+        user_id: &UserId,
+    ) -> Result<(), RoomsError> {
         let number = self.parts.store.user(voucher).await?;
         let joined = number.is_some_and(|number| view.joined.binary_search(&number.0).is_ok());
         if !joined || !view.power.user_level(voucher).reaches(view.power.invite()) {
@@ -64,7 +71,9 @@ impl Rooms {
         }
         match self.admission(view, user_id).await? {
             Admission::Yes => Ok(()),
-            Admission::No => Err(RoomsError::Forbidden("the user is in none of the rooms whose members may join".into())),
+            Admission::No => {
+                Err(RoomsError::Forbidden("the user is in none of the rooms whose members may join".into()))
+            }
             Admission::Unknown => Err(RoomsError::UnableToAuthorise),
         }
     }
