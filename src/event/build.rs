@@ -124,12 +124,11 @@ impl PduBuilder {
         let json = pieces.full_text(self.content.as_str(), &hash, key, &signature);
         format::check_length("event", json.len(), PDU_BYTES_MAX)?;
 
-        let event_id = match own_id {
-            Some(own_id) => own_id,
-            None => {
-                let reference = redact::encode_reference_hash(&Sha256::digest(signed.as_bytes()), rules);
-                OwnedEventId::try_from(format!("${reference}"))?
-            }
+        let event_id = if let Some(own_id) = own_id {
+            own_id
+        } else {
+            let reference = redact::encode_reference_hash(&Sha256::digest(signed.as_bytes()), rules);
+            OwnedEventId::try_from(format!("${reference}"))?
         };
         let (room_id, room_id_derived) = match self.room_id {
             Some(room_id) => (room_id, false),

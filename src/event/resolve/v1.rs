@@ -155,6 +155,6 @@ fn in_order<E: Event + Deep>(
             Ok(((found.depth(), Reverse(hash)), found))
         })
         .collect::<Result<Vec<_>, ResolveError>>()?;
-    found.sort_by(|(left, _), (right, _)| left.cmp(right));
+    found.sort_by_key(|(key, _)| *key);
     Ok(found.into_iter().map(|(_, event)| event).collect())
 }

@@ -28,7 +28,7 @@ pub fn cosigned(pdu: &Pdu, key: &SigningKey, rules: &RoomVersionRules) -> Result
     Pdu::from_stored(pdu.event_id.clone(), json)
 }
 
-fn object_of<'a>(value: Option<Value<'a>>) -> Object<'a> {
+fn object_of(value: Option<Value<'_>>) -> Object<'_> {
     match value {
         Some(Value::Object(object)) => object,
         _ => Object::default(),

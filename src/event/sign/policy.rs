@@ -83,7 +83,7 @@ fn check(
     verify_text(&path, &policy.ed25519_key, signature, &signed_text(object, rules))
 }
 
-fn object_of<'a>(value: Option<Value<'a>>) -> Object<'a> {
+fn object_of(value: Option<Value<'_>>) -> Object<'_> {
     match value {
         Some(Value::Object(object)) => object,
         _ => Object::default(),

@@ -19,7 +19,8 @@ use ruma::{
     serde::{Base64, base64::Standard},
     signatures::{JsonError, PublicKeyMap, VerificationError, Verified, verify_canonical_json_bytes},
 };
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::{
@@ -124,11 +125,11 @@ pub fn signing_keys(
     #[derive(Deserialize)]
     struct Signed<'a> {
         #[serde(borrow)]
-        signatures: BTreeMap<Cow<'a, str>, &'a serde_json::value::RawValue>,
+        signatures: BTreeMap<Cow<'a, str>, &'a RawValue>,
     }
     let signed: Signed<'_> = serde_json::from_str(&pdu.json).map_err(JsonError::from)?;
     let keys_of = |server: &OwnedServerName| {
-        let named: BTreeMap<Cow<'_, str>, IgnoredAny> =
+        let named: BTreeMap<Cow<'_, str>, &RawValue> =
             signed.signatures.get(server.as_str()).and_then(|raw| serde_json::from_str(raw.get()).ok())?;
         let ids = named.into_keys().filter(|id| is_ed25519(id));
         Some(ids.filter_map(|id| id.parse().ok()).take(KEYS_PER_SERVER_MAX).collect())
