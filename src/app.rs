@@ -132,7 +132,7 @@ impl App {
         };
         let certificates = tasks::Certificates { files: app.certificate.clone(), acme: security.acme };
         tasks::spawn(&app.services, socket, certificates, &app.tasks, &app.tasks_end);
-        listeners.serve(&app.services, security.tls, &app.listeners);
+        listeners.serve(&app.services, security.tls.as_ref(), &app.listeners);
         app.listeners.close();
         Ok(app)
     }

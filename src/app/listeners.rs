@@ -70,7 +70,7 @@ impl Listeners {
     }
 
     /// Serves on each of them what belongs there, until the server stops.
-    pub(super) fn serve(self, services: &Arc<Services>, tls: Option<Arc<Tls>>, tasks: &TaskTracker) {
+    pub(super) fn serve(self, services: &Arc<Services>, tls: Option<&Arc<Tls>>, tasks: &TaskTracker) {
         let listen = &services.config.listen;
         let options = ServeOptions { drain: DRAIN, ..ServeOptions::default() };
         let entry = Entry {
@@ -81,15 +81,13 @@ impl Listeners {
             tasks.spawn(crate::http::serve(listener, router, options, services.stopping.clone()));
         };
         let guarded = |table: routes::Table| entry.clone().guard(table.router()).with_state(services.clone());
-        let secure = |socket| match &tls {
+        let secure = |socket| match tls {
             Some(tls) => Listener::tls(socket, tls.clone()),
             None => Listener::from(socket),
         };
-        if listen.is_one_port() && self.federation.is_none() {
-            start(secure(self.client), guarded(routes::all()));
-        } else {
-            start(self.client.into(), guarded(routes::client()));
-        }
+        // A reverse proxy for clients may well be where other servers come in too.
+        let client = if listen.is_one_port() && self.federation.is_none() { secure(self.client) } else { self.client.into() };
+        start(client, guarded(routes::all()));
         if let Some(federation) = self.federation {
             start(secure(federation), guarded(routes::federation()));
         }

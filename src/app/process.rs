@@ -58,7 +58,7 @@ where
     // Before the start, so that a signal during it is not lost.
     let mut signals = Signals::new().map_err(|error| StartError::System { what: "waiting for signals", error })?;
     let name = config.server.name.clone();
-    let app = App::start(config, Clock::system(), Ids::system()).await?;
+    let app = Box::pin(App::start(config, Clock::system(), Ids::system())).await?;
     let addresses = app.addresses();
     let Addresses { client, federation, metrics } = addresses;
     tracing::info!(server = %name, %client, ?federation, ?metrics, "ready");

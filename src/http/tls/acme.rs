@@ -102,7 +102,7 @@ impl Folder {
         self.0.join(format!("{kind}-{}", URL_SAFE_NO_PAD.encode(hash.finalize())))
     }
 
-    fn load<'a>(&self, file: PathBuf) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
+    fn load<'a>(file: PathBuf) -> BoxFuture<'a, io::Result<Option<Vec<u8>>>> {
         Box::pin(blocking(move || match fs::read(file) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -130,7 +130,7 @@ impl CertCache for Folder {
         'c: 'd,
         Self: 'd,
     {
-        self.load(self.file("certificate", domains, directory))
+        Self::load(self.file("certificate", domains, directory))
     }
 
     fn store_cert<'a, 'b, 'c, 'd, 'e>(
@@ -164,7 +164,7 @@ impl AccountCache for Folder {
         'c: 'd,
         Self: 'd,
     {
-        self.load(self.file("account", contact, directory))
+        Self::load(self.file("account", contact, directory))
     }
 
     fn store_account<'a, 'b, 'c, 'd, 'e>(

@@ -96,10 +96,9 @@ impl CertificateFiles {
         let chain = self.chain.clone();
         match tokio::task::spawn_blocking(move || self.reload()).await {
             Ok(Ok(true)) => tracing::info!(file = %chain.display(), "took the new certificate"),
-            Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::error!(%error, "the new certificate is not taken, the one before stays"),
-            // A panic in there was reported when it happened.
-            Err(_) => {}
+            // Nothing new, or a panic in there, which was reported when it happened.
+            Ok(Ok(false)) | Err(_) => {}
         }
     }
 
