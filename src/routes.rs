@@ -33,12 +33,12 @@ pub fn client() -> Table {
 
 /// What other servers call.
 pub fn federation() -> Table {
-    collect([servers as Group, servers_reading, crossings, addresses])
+    collect([servers as Group, servers_reading, servers_devices, crossings, addresses])
 }
 
 /// Everything, for a listener that serves clients and other servers.
 pub fn all() -> Table {
-    collect(CLIENT.into_iter().chain([servers as Group, servers_reading, crossings, addresses]))
+    collect(CLIENT.into_iter().chain([servers as Group, servers_reading, servers_devices, crossings, addresses]))
 }
 
 fn collect(groups: impl IntoIterator<Item = Group>) -> Table {
@@ -86,6 +86,16 @@ fn servers_reading(table: Table) -> Table {
         .on::<fed::space::get_hierarchy::v1::Request, _>(hierarchy::get_hierarchy)
         .on::<fed::authenticated_media::get_content::v1::Request, _>(media::get_content)
         .on::<fed::authenticated_media::get_content_thumbnail::v1::Request, _>(media::get_content_thumbnail)
+}
+
+/// The server-server API: devices and keys.
+fn servers_devices(table: Table) -> Table {
+    use federation_api as fed;
+    use servers_api::{devices, keys_of_users};
+    table
+        .on::<fed::device::get_devices::v1::Request, _>(devices::get_devices)
+        .on::<fed::keys::get_keys::v1::Request, _>(keys_of_users::get_keys)
+        .on::<fed::keys::claim_keys::v1::Request, _>(keys_of_users::claim_keys)
 }
 
 /// Joining, leaving, knocking and inviting over the border between servers.

@@ -9,8 +9,9 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     federation::{
-        inbound::{Inbound, InboundParts},
         Federation,
+        devices::{Devices, DevicesParts},
+        inbound::{Inbound, InboundParts},
         outbound::{Outbound, OutboundParts},
     },
     http::{Health, Limiter, Metrics, Origins, services::Services},
@@ -72,7 +73,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
     let notifier = Notifier::start().map_err(|error| StartError::System { what: "the waking thread", error })?;
     let events = Events::new(store.clone(), shares.events);
     let tree = StateTree::new(store.clone(), shares.states);
-    let users = Users::new(&config, store.clone(), clock.clone(), ids.clone(), notifier.clone())?;
+    let users = Users::new(&config, store.clone(), clock.clone(), ids.clone(), notifier.clone(), outbox.clone())?;
     let media = open_media(&config, &folder, &store, &clock, &ids).await?;
     media.ask_others(remote.clone());
     let rules = open_rules(&store, &config, &users, &clock).await?;
@@ -120,6 +121,17 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         clock: clock.clone(),
         stopping: stopping.clone(),
     });
+    let devices = Devices::new(DevicesParts {
+        rooms: rooms.clone(),
+        users: users.clone(),
+        remote: remote.clone(),
+        outbox: outbox.clone(),
+        notifier: notifier.clone(),
+        clock: clock.clone(),
+        federation: config.federation.clone(),
+        server_name: server_name.clone(),
+        stopping: stopping.clone(),
+    });
     let inbound =
         Inbound::new(InboundParts {
             rooms: rooms.clone(),
@@ -127,6 +139,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
             receipts: receipts.clone(),
             presence: presence.clone(),
             users: users.clone(),
+            devices: devices.clone(),
             clock: clock.clone(),
             stopping: stopping.clone(),
         });
@@ -141,7 +154,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         outgoing,
     });
     let services = Services {
-        federation: Federation { inbound, outbound },
+        federation: Federation { inbound, outbound, devices },
         outbox,
         limiter: Limiter::new(&config.limits),
         origins: Origins::default(),

@@ -43,6 +43,7 @@ pub(super) fn spawn(
     start.task(|services| async move { services.school.imports.keep_working().await });
     start.task(|services| services.federation.outbound.clone().run());
     start.task(|services| services.federation.inbound.clone().run());
+    start.task(|services| services.federation.devices.clone().run());
     start.task(leave_rooms_of_closed_accounts);
     if let Some(files) = certificates.files {
         start.task(|services| files.keep_current(services.clock.clone()));

@@ -28,6 +28,10 @@ section! {
         /// this off, unless this server is on a test network: it keeps outsiders from reaching machines inside
         /// through it.
         pub allow_private_addresses: bool = false;
+
+        /// Whether other servers are told what people call their devices ("Ada's phone"). The devices themselves and their
+        /// keys are told in any case, or nobody there could encrypt for them.
+        pub device_names: bool = false;
     }
 }
 

@@ -3,8 +3,10 @@
 //! The part that is the same for every reader is made once, as bytes to be copied; what differs (`room_id` only where
 //! the reply needs it, `unsigned`) is written behind it.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
-use ruma::{EventId, RoomId};
+use ruma::{EventId, RoomId, events::TimelineEventType};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -102,6 +104,10 @@ pub fn stripped_state(pdu: &Pdu) -> Box<RawValue> {
     let mut out = String::with_capacity(pdu.content.get().len() + 128);
     out.push_str("{\"content\":");
     out.push_str(pdu.content.get());
+    // The create event tells clients when the room began (MSC4311).
+    if pdu.kind == TimelineEventType::RoomCreate {
+        let _ = write!(out, ",\"origin_server_ts\":{}", pdu.origin_server_ts.get());
+    }
     out.push_str(",\"sender\":");
     write_string(&mut out, pdu.sender.as_str());
     out.push_str(",\"state_key\":");

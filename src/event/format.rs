@@ -49,23 +49,23 @@ pub enum FormatError {
 /// Checks an event's form; `text` is its canonical federation form.
 pub fn check(object: &Object<'_>, text: &str, rules: &RoomVersionRules) -> Result<(), FormatError> {
     check_length("event", text.len(), PDU_BYTES_MAX)?;
-    let kind = required_string(object, "type")?;
-    required_string(object, "sender")?;
+    let kind = required_string(object, "type", rules)?;
+    required_string(object, "sender", rules)?;
     let room_id = if kind != "m.room.create" || rules.event_format.require_room_create_room_id {
-        Some(required_string(object, "room_id")?)
+        Some(required_string(object, "room_id", rules)?)
     } else {
         None
     };
     if rules.event_format.require_event_id {
         // Its domain must sign the event, so there must be one.
-        let id = <&EventId>::try_from(required_string(object, "event_id")?);
+        let id = <&EventId>::try_from(required_string(object, "event_id", rules)?);
         if !id.is_ok_and(|id| id.server_name().is_some()) {
             return Err(FormatError::Invalid("event_id"));
         }
     }
     if let Some(state_key) = object.get("state_key") {
         let state_key = state_key.as_str().ok_or(FormatError::Invalid("state_key"))?;
-        check_length("state_key", state_key.len(), ID_BYTES_MAX)?;
+        check_length("state_key", id_length(state_key, rules), ID_BYTES_MAX)?;
     }
     if object.get("content").ok_or(FormatError::Missing("content"))?.as_object().is_none() {
         return Err(FormatError::Invalid("content"));
@@ -89,9 +89,18 @@ pub(super) fn check_length(what: &'static str, bytes: usize, bytes_max: usize) -
     if bytes > bytes_max { Err(FormatError::TooLarge { what, bytes, bytes_max }) } else { Ok(()) }
 }
 
-fn required_string<'v>(object: &'v Object<'_>, key: &'static str) -> Result<&'v str, FormatError> {
+/// How long an id is. Older servers counted characters, so events of rooms before version 11 are longer in bytes.
+fn id_length(id: &str, rules: &RoomVersionRules) -> usize {
+    if rules.authorization.use_room_create_sender { id.len() } else { id.chars().count() }
+}
+
+fn required_string<'v>(
+    object: &'v Object<'_>,
+    key: &'static str,
+    rules: &RoomVersionRules,
+) -> Result<&'v str, FormatError> {
     let text = object.get(key).ok_or(FormatError::Missing(key))?.as_str().ok_or(FormatError::Invalid(key))?;
-    check_length(key, text.len(), ID_BYTES_MAX)?;
+    check_length(key, id_length(text, rules), ID_BYTES_MAX)?;
     Ok(text)
 }
 

@@ -5,13 +5,13 @@
 //! Two forms are about: full events, which v1.16 of the specification asks for, and the four keys that clients see.
 //! [`read`] makes clients' form of either; [`room_events`] is strict and takes full events of the right room only.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, fmt::Write as _};
 
 use ruma::{OwnedUserId, RoomId, events::StateEventType, room_version_rules::RoomVersionRules};
 use serde_json::value::RawValue;
 
 use super::{
-    canonical::{CONTENT_DEPTH_MAX, Numbers, Object, write_string},
+    canonical::{CONTENT_DEPTH_MAX, Numbers, Object, Value, write_string},
     format::{ID_BYTES_MAX, PDU_BYTES_MAX},
     pdu::{Pdu, PduError},
 };
@@ -32,7 +32,7 @@ pub struct Stripped {
     pub sender: OwnedUserId,
     /// The content, an object in canonical text.
     pub content: Box<RawValue>,
-    /// The form for clients: `content`, `sender`, `state_key`, `type` and nothing else.
+    /// The form for clients: `content`, `sender`, `state_key`, `type`, and `origin_server_ts` of the create event.
     pub json: Box<RawValue>,
 }
 
@@ -83,6 +83,10 @@ fn read_one(entry: &RawValue) -> Option<Stripped> {
     let mut json = String::with_capacity(content.len() + 128);
     json.push_str("{\"content\":");
     json.push_str(&content);
+    // The create event tells clients when the room began (MSC4311).
+    if let Some(made) = object.get("origin_server_ts").and_then(Value::as_integer).filter(|_| kind == "m.room.create") {
+        let _ = write!(json, ",\"origin_server_ts\":{made}");
+    }
     for (key, text) in [("sender", sender), ("state_key", state_key), ("type", kind)] {
         json.push_str(",\"");
         json.push_str(key);

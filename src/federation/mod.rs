@@ -1,5 +1,6 @@
 //! The conversation with other servers: what comes in, and what goes out.
 
+pub mod devices;
 mod facade;
 pub mod inbound;
 pub mod outbound;

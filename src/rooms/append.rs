@@ -138,8 +138,10 @@ impl Writer {
             rows.extend(self.effects.state(&parts, &self.room, &mut self.view, change, &mut self.batch).await?);
         }
         rows.extend(self.effects.of(&parts, &self.room, &mut self.view, &event, &mut self.batch).await?);
-        if !local {
+        if !local || event.pdu.kind == TimelineEventType::RoomRedaction {
             self.await_target(&event).await?;
+        }
+        if !local {
             self.take_up_awaiting(&event).await?;
         }
         let strangers = had_servers || !self.view.servers.is_empty() || concerns_another(&event, &parts.server_name);

@@ -64,7 +64,7 @@ impl Rooms {
         }
     }
 
-    /// Takes out of a map the local users whom messages of a type from the caller's device must not reach.
+    /// Takes out of a map the users whom messages of a type from the caller's device must not reach.
     ///
     /// # Errors
     /// The store failed.
@@ -82,8 +82,8 @@ impl Rooms {
         Ok(())
     }
 
-    /// Takes out of a map the local users of whom the caller may not know; the answer is what was taken out. Users of
-    /// other servers stay.
+    /// Takes out of a map the users of whom the caller may not know, of this server or of others; the answer is what was
+    /// taken out.
     ///
     /// # Errors
     /// The store failed.
@@ -98,8 +98,7 @@ impl Rooms {
         }
         let mut known = BTreeMap::new();
         for (user_id, value) in std::mem::take(users) {
-            let stays = !self.is_local(&user_id) || self.may_know(Some(caller), &user_id).await?;
-            if stays { &mut known } else { &mut unknown }.insert(user_id, value);
+            if self.may_know(Some(caller), &user_id).await? { &mut known } else { &mut unknown }.insert(user_id, value);
         }
         *users = known;
         Ok(unknown)
@@ -111,7 +110,30 @@ impl Rooms {
     /// The store failed.
     pub async fn share_room(&self, user: UserNo, other: UserNo) -> Result<bool, StoreError> {
         let list = self.user_rooms(user).await?;
-        Ok(list.iter().any(|entry| self.is_company(entry, other)))
+        if list.iter().any(|entry| self.is_company(entry, other)) {
+            return Ok(true);
+        }
+        self.meets_from_elsewhere(&list, other).await
+    }
+
+    /// Whether somebody of another server is in one of the rooms of a list.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn meets_from_elsewhere(&self, list: &[UserRoom], other: UserNo) -> Result<bool, StoreError> {
+        // A room of this server's people alone is no place to meet anybody else.
+        let mut open = list.iter().filter(|entry| {
+            entry.record.membership == Membership::Join && !entry.room.view().servers.is_empty()
+        });
+        if other == NOBODY || open.next().is_none() || self.is_local(&self.parts.store.user_id(other).await?) {
+            return Ok(false);
+        }
+        let joined = |entry: &UserRoom| entry.record.membership == Membership::Join;
+        let theirs = self.user_rooms(other).await?;
+        Ok(theirs.iter().filter(|entry| joined(entry)).any(|theirs| {
+            let mut mine = list.iter().filter(|entry| joined(entry));
+            mine.any(|mine| mine.room.number == theirs.room.number) && self.parts.policy.is_company(theirs.room.number)
+        }))
     }
 
     /// Whether a room of somebody is one in which they know of another.

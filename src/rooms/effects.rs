@@ -27,6 +27,7 @@ use crate::{
         },
         state_tree::StateChange,
     },
+    users::mark_met,
 };
 
 /// A row that contains the event's order.
@@ -123,6 +124,11 @@ impl Effects {
             rows.extend(server_joined(parts, room, view, target.server_name(), old, membership, batch).await?);
         }
         self.changed.push(user);
+        // Who is found in a room that this server enters anew is met when somebody asks for them.
+        let meets = if local { !view.servers.is_empty() } else { self.changed.len() == 1 && !view.joined.is_empty() };
+        if meets && membership == Membership::Join && old != Some(Membership::Join) {
+            mark_met(batch, user, &parts.notifier);
+        }
         // Who is invited and joins in one commit: what this batch has made of them is not in the tables yet.
         let joined_before = self.members.get(&user).copied();
         if joined_before.is_none() {

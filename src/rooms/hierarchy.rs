@@ -216,7 +216,7 @@ impl Rooms {
     }
 
     async fn may_preview_for_server(&self, room: &Room, server: &ServerName) -> Result<bool, StoreError> {
-        if !self.shows_to_server(room, server).await? || !self.acl_allows(room, server).await? {
+        if !self.shows_to_server(room, server).await? || !room.view().admits(server) {
             return Ok(false);
         }
         let view = room.view();

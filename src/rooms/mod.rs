@@ -14,15 +14,22 @@
 //! | `visibility` | who may see which event; `Reader`: a user who reads a room |
 //! | `unsigned` | an event as one reader sees it |
 //! | `history` | a room's events in pages, around an event, near a time |
+//! | `server_reader` | who of another server may see which event: `ServerReader` |
+//! | `served` | what other servers are given: backfill, missing events, states, auth chains |
+//! | `backfill`, `past` | history that other servers have: asked for, and put where it belongs |
+//! | `nearest` | the event nearest to a time, here or elsewhere |
+//! | `reading` | what such readers share |
 //! | `state_read` | state and members as a reader may see them |
 //! | `relations` | events that relate to an event |
 //! | `search` | finding messages by their words |
-//! | `summary` | a room in few words; spaces as trees of rooms |
+//! | `summary` | a room in few words |
+//! | `hierarchy`, `remote_hierarchy` | spaces as trees of rooms, here and elsewhere |
 //! | `threads` | replies of threads, counted and listed |
 //! | `send` | messages, state, redactions; `transactions`: a request sent twice makes one event |
 //! | `contact` | who may know of whom, and of which rooms |
 //! | `create`, `upgrade` | new rooms, and rooms that replace others |
 //! | `membership` | invite, join, knock, leave, kick, ban, unban, forget |
+//! | `remote_directory`, `remote_profile` | aliases, published rooms and profiles, between servers |
 //! | `aliases`, `directory` | names of rooms, and the list of published ones |
 //! | `profile` | names and pictures of members, and what happens when they change |
 //! | `writes` | what writers share besides the rooms: locks, requests under way |
@@ -30,29 +37,39 @@
 //! | `unread` | counts of unread events, by push rules |
 //! | `policy` | the trait asked before this server accepts an event (the school's rules) |
 
-mod acl;
 mod aliases;
 mod append;
+mod backfill;
 mod contact;
 mod create;
+mod device_sharing;
 mod directory;
 mod effects;
 mod error;
 pub mod event_filter;
 mod founding;
+pub mod hierarchy;
 pub mod history;
 mod membership;
+mod nearest;
+mod past;
 pub mod policy;
 mod presence;
 mod profile;
+mod reading;
 mod receipts;
 pub mod receive;
 mod registry;
 pub mod relations;
+mod remote_directory;
+mod remote_hierarchy;
+mod remote_profile;
 pub mod resolve;
 mod room;
 pub mod search;
 mod send;
+mod served;
+mod server_reader;
 pub mod state_read;
 pub mod summary;
 mod threads;
@@ -69,13 +86,15 @@ pub use contact::Caller;
 pub use create::{CreateRoom, InitialState, Preset};
 pub use directory::{DirectoryPage, DirectoryQuery};
 pub use error::RoomsError;
-pub use membership::{Join, MemberAction};
+pub use membership::{Handed, Invitation, Join, JoinAnswer, Knock, MemberAction, Outside, Template};
 pub use presence::{Presence, Present, Status};
 pub use profile::{MemberProfile, ProfileFuture, Profiles, SharedProfiles};
 pub use receipts::{Marker, NewReceipt, Receipts, ReceiptsError};
 pub use registry::{Rooms, RoomsParts, UserRoom};
+pub use remote_directory::FoundAlias;
 pub use room::{Extremity, Room, RoomView};
 pub use send::Actor;
+pub use server_reader::{ServerReader, Sight};
 pub use threads::{Include, Thread, ThreadsPage};
 pub use typing::Typing;
 pub use unread::{Counts, Unread};

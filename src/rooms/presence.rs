@@ -303,6 +303,7 @@ impl Inner {
                     servers.extend(entry.room.view().servers.iter().map(|(server, _)| *server));
                 }
             }
+            let servers = self.rooms.servers_told_of_presence(servers, &user_id).await?;
             if servers.is_empty() {
                 continue;
             }

@@ -3,7 +3,7 @@
 //! Another server is asked about as if one of its users asked of whom nothing is known. What the policy hides from
 //! strangers does not exist for it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ruma::{
     OwnedRoomId, OwnedServerName, OwnedUserId, RoomAliasId, ServerName, UInt, UserId,
@@ -14,7 +14,7 @@ use ruma::{
 use super::{Caller, DirectoryPage, DirectoryQuery, Room, Rooms, RoomsError, policy::Verb};
 use crate::{
     remote::{RemoteError, Terms},
-    store::{StoreError, UserNo, schema::rooms::Membership},
+    store::{ServerNo, StoreError, UserNo, schema::rooms::Membership},
 };
 
 /// How long somebody waits for an answer of another server.
@@ -187,6 +187,37 @@ impl Rooms {
         }
         let may = |verb| stand_in(server).is_some_and(|stranger| policy.decide(&stranger, user, verb).is_ok());
         (may(Verb::See), may(Verb::See) && may(Verb::Photo))
+    }
+
+    /// Those of some servers whose users may see a user's presence.
+    pub(super) async fn servers_told_of_presence(
+        &self,
+        servers: BTreeSet<ServerNo>,
+        user: &UserId,
+    ) -> Result<BTreeSet<ServerNo>, StoreError> {
+        let policy = &self.parts.policy;
+        if !policy.is_active() {
+            return Ok(servers);
+        }
+        let mut told = BTreeSet::new();
+        for number in servers {
+            let stranger = stand_in(&self.parts.store.server_name(number).await?);
+            if stranger.is_some_and(|stranger| policy.decide(&stranger, user, Verb::Presence).is_ok()) {
+                told.insert(number);
+            }
+        }
+        Ok(told)
+    }
+
+    /// Whether somebody may have content of another server: whoever may meet its people.
+    pub async fn may_fetch_from(&self, viewer: Option<Caller<'_>>, server: &ServerName) -> Result<bool, StoreError> {
+        if *server == *self.parts.server_name || self.may_look_outside(viewer, server) {
+            return Ok(true);
+        }
+        match viewer {
+            Some((user, _)) => self.shares_room_with_server(user, server).await,
+            None => Ok(false),
+        }
     }
 
     /// Whether a user of this server is in a room with users of another one.

@@ -18,7 +18,6 @@ use ruma::{
     room_version_rules::RoomVersionRules,
 };
 
-use super::acl::AclMemo;
 use crate::{
     event::{
         PowerLevels,
@@ -61,7 +60,6 @@ pub struct Room {
     last: AtomicU64,
     receipts: AtomicU64,
     tail: Mutex<Tail>,
-    pub(super) acl: AclMemo,
     /// Some of its events came when the room's state was another than at the event (`STANDS`).
     detours: AtomicBool,
     /// Where history is missing: the order of the event behind each gap.
@@ -172,7 +170,6 @@ impl Room {
             receipts: AtomicU64::new(0),
             detours: AtomicBool::new(false),
             tail: Mutex::default(),
-            acl: AclMemo::default(),
             gaps: Mutex::default(),
             members_in_flight: Mutex::default(),
             threads_in_flight: Mutex::default(),

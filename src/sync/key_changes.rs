@@ -27,10 +27,13 @@ impl Sync {
         let parts = self.parts();
         let within = |at: Position| at > from && at <= to;
         let rooms = parts.rooms.user_rooms(user).await?;
-        let shares = |other: UserNo| rooms.iter().any(|entry| parts.rooms.is_company(entry, other));
+        let shares = async |other: UserNo| -> Result<bool, SyncError> {
+            Ok(rooms.iter().any(|entry| parts.rooms.is_company(entry, other))
+                || parts.rooms.meets_from_elsewhere(&rooms, other).await?)
+        };
         let mut changed = BTreeSet::new();
         for other in parts.users.device_lists.changed(user, from, to).await? {
-            if other == user || shares(other) {
+            if other == user || shares(other).await? {
                 changed.insert(other);
             }
         }
@@ -48,7 +51,7 @@ impl Sync {
                 if other == user || !(moved || within(member.position)) {
                     continue;
                 }
-                if shares(other) {
+                if shares(other).await? {
                     if joined {
                         changed.insert(other);
                     }

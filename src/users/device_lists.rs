@@ -35,12 +35,18 @@ pub(super) fn mark_signed(batch: &mut Batch, user: UserNo, signer: UserNo, notif
     mark(batch, KeyChange { user, seen_by: Some(signer) }, signer, notifier);
 }
 
+/// Adds to `batch` that a user has come into a room with others of this server or of another: those who follow the user's
+/// list, or are to be told of it, look whether they do. The user's own devices see the change, nobody else's.
+pub fn mark_met(batch: &mut Batch, user: UserNo, notifier: &Notifier) {
+    mark(batch, KeyChange { user, seen_by: Some(user) }, user, notifier);
+}
+
 fn mark(batch: &mut Batch, change: KeyChange, concerned: UserNo, notifier: &Notifier) {
     batch.at_position(move |at, rows| rows.put(&KEY_CHANGES, &at, &change));
     let notifier = notifier.clone();
     batch.on_visible(move || {
         notifier.wake(Concerned::User(concerned.0));
-        if change.seen_by.is_none() {
+        if change.seen_by.is_none_or(|only| only == change.user) {
             notifier.wake(Concerned::User(DEVICE_LISTS_WATCHER.0));
         }
     });

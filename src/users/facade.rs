@@ -7,7 +7,7 @@ use super::{
     Profiles, PushRules, Pushers, RegistrationTokens, Sessions, SharedSecret, ToDevice, Uia, UsersError,
     last_seen::LastSeen, locks::Locks, tokens::Tokens,
 };
-use crate::{clock::Clock, config::Config, ids::Ids, notify::Notifier, store::Store};
+use crate::{clock::Clock, config::Config, ids::Ids, notify::Notifier, remote::Outbox, store::Store};
 
 /// How often what has gathered in memory is written.
 const HOUSEKEEPING: Duration = Duration::from_mins(1);
@@ -70,6 +70,7 @@ impl Users {
         clock: Clock,
         ids: Ids,
         notifier: Notifier,
+        outbox: Outbox,
     ) -> Result<Self, UsersError> {
         let locks = Locks::new();
         let lifetime = config.sessions.access_token_lifetime.duration();
@@ -91,7 +92,8 @@ impl Users {
         let account_data = AccountData::new(store.clone(), notifier.clone(), locks.clone(), ignored_lists.clone());
         let secret = config.registration.shared_secret.clone();
         let keys = Keys::new(store.clone(), server.clone(), locks.clone(), notifier.clone());
-        let to_device = ToDevice::load(store.clone(), server, clock.clone(), locks.clone(), notifier.clone())?;
+        let to_device =
+            ToDevice::load(store.clone(), server, clock.clone(), locks.clone(), notifier.clone(), outbox)?;
         let device_lists = DeviceLists::load(store.clone())?;
         let devices = Devices {
             store: store.clone(),

@@ -58,7 +58,7 @@ pub use self::{
     accounts::Accounts,
     admin_socket::{AdminSocket, Answers, Desk},
     deactivation::Deactivations,
-    device_lists::{DEVICE_LISTS_WATCHER, DeviceLists},
+    device_lists::{DEVICE_LISTS_WATCHER, DeviceLists, mark_met},
     devices::{DeviceInfo, Devices, NewDevice},
     error::UsersError,
     facade::Users,

@@ -12,6 +12,7 @@ use crate::{
     config::{self, Config, Size},
     ids::Ids,
     notify::Notifier,
+    remote::{Outbox, OutboxParts},
     store::{Durability, Store, StoreOptions},
 };
 
@@ -44,7 +45,14 @@ impl Fixture {
         change(&mut config);
         let clock = Clock::test(1_800_000_000_000);
         let notifier = Notifier::start().unwrap();
-        let users = Users::new(&Arc::new(config), store.clone(), clock.clone(), Ids::system(), notifier).unwrap();
+        let outbox = Outbox::new(OutboxParts {
+            store: store.clone(),
+            clock: clock.clone(),
+            ids: Ids::system(),
+            server_name: config.server.name.clone(),
+            federation: config.federation.clone(),
+        });
+        let users = Users::new(&Arc::new(config), store.clone(), clock.clone(), Ids::system(), notifier, outbox).unwrap();
         Self { users, store, clock, _folder: folder }
     }
 

@@ -9,7 +9,7 @@ use std::{
 
 use parking_lot::RwLock;
 use ruma::{
-    DeviceId, OwnedServerName, OwnedUserId, UserId, events::AnyToDeviceEventContent, serde::Raw,
+    DeviceId, OwnedServerName, OwnedUserId, ServerName, UserId, events::AnyToDeviceEventContent, serde::Raw,
     to_device::DeviceIdOrAllDevices,
 };
 use serde::Serialize;
@@ -19,9 +19,11 @@ use super::locks::Locks;
 use crate::{
     clock::Clock,
     notify::{Concerned, Notifier},
+    remote::Outbox,
     store::{
         Batch, Order, Position, Store, StoreError, UserNo,
         schema::{
+            federation::INBOUND_MESSAGES,
             keys::{DeliveredPart, TO_DEVICE, TO_DEVICE_PARTS, TO_DEVICE_TRANSACTIONS},
             users::DEVICES,
         },
@@ -44,6 +46,10 @@ const DEVICES_MAX: usize = 10_000;
 const PAGE: usize = 1_000;
 /// How long a transaction id is remembered, in milliseconds. Clients repeat a request within minutes.
 const TRANSACTION_MS: u64 = 24 * 3_600_000;
+/// How long it is remembered what another server brought, in milliseconds: it may have been without an answer for days.
+const RECEIVED_MS: u64 = 14 * 24 * 3_600_000;
+/// Rows of that kind that one sweep looks at.
+const SWEPT_MAX: usize = 200_000;
 /// Transactions of a device after which old ones are looked for.
 const TRANSACTIONS_BETWEEN_SWEEPS: usize = 256;
 
@@ -81,6 +87,19 @@ pub struct Sending<'a> {
     pub messages: Messages,
 }
 
+/// What another server brings.
+#[derive(Debug)]
+pub struct Brought<'a> {
+    /// The sender, a user of that server.
+    pub sender: &'a UserId,
+    /// The type of all messages.
+    pub event_type: &'a str,
+    /// Chosen by that server; the same one is not taken twice.
+    pub message_id: &'a str,
+    /// The messages.
+    pub messages: Messages,
+}
+
 /// What waits for a device.
 #[derive(Debug, Clone, Copy)]
 struct Queue {
@@ -101,6 +120,7 @@ pub struct ToDevice {
     clock: Clock,
     locks: Locks,
     notifier: Notifier,
+    outbox: Outbox,
     /// The devices for which something waits: nearly none, and every sync asks.
     queues: Arc<RwLock<Queues>>,
     sends: Arc<RwLock<Sends>>,
@@ -121,6 +141,7 @@ impl ToDevice {
         clock: Clock,
         locks: Locks,
         notifier: Notifier,
+        outbox: Outbox,
     ) -> Result<Self, StoreError> {
         let mut queues = Queues::new();
         store.walk_blocking(&TO_DEVICE, |(user, device_id, at), _| {
@@ -128,15 +149,16 @@ impl ToDevice {
             *queue = Queue { last: at, count: queue.count + 1 };
             Ok(())
         })?;
-        Ok(Self { store, server, clock, locks, notifier, queues: Arc::new(RwLock::new(queues)), sends: Arc::default() })
+        let queues = Arc::new(RwLock::new(queues));
+        Ok(Self { store, server, clock, locks, notifier, outbox, queues, sends: Arc::default() })
     }
 
-    /// Sends messages to devices of this server. Devices that do not exist get nothing. A transaction that was done
-    /// before is done. The answer lists receivers of other servers.
+    /// Sends messages to devices, here and on other servers. Devices that do not exist get nothing. A transaction that was
+    /// done before is done.
     ///
     /// # Errors
     /// Too many or too long messages; the store failed.
-    pub async fn send(&self, sending: Sending<'_>) -> Result<Vec<OwnedUserId>, ToDeviceError> {
+    pub async fn send(&self, sending: Sending<'_>) -> Result<(), ToDeviceError> {
         if sending.event_type.len() > NAME_BYTES_MAX || sending.txn_id.len() > NAME_BYTES_MAX {
             return Err(ToDeviceError::NameTooLong);
         }
@@ -145,19 +167,26 @@ impl ToDevice {
         // Two requests of one transaction at the same time are one after the other.
         let _guard = self.locks.user(sending.user).await;
         if self.store.get(&TO_DEVICE_TRANSACTIONS, &transaction).await?.is_some() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let mut batch = Batch::new();
-        let mut remote = Vec::new();
-        let mut rows = Vec::new();
+        let mut remote: BTreeMap<OwnedServerName, Messages> = BTreeMap::new();
+        let (mut rows, mut sent) = (Vec::new(), 0);
         for (user_id, messages) in &sending.messages {
             if user_id.server_name() != self.server {
-                remote.push(user_id.clone());
+                sent += messages.len();
+                if sent > MESSAGES_MAX
+                    || messages.values().any(|content| content.json().get().len() > CONTENT_BYTES_MAX)
+                {
+                    return Err(ToDeviceError::TooLarge);
+                }
+                let server = remote.entry(user_id.server_name().to_owned()).or_default();
+                server.insert(user_id.clone(), messages.clone());
                 continue;
             }
             let Some(user) = self.store.user(user_id).await? else { continue };
             for (device, content) in messages {
-                let event = event(&sending, content)?;
+                let event = event((sending.user_id, sending.event_type), content)?;
                 rows.extend(self.devices(user, device).await?.into_iter().map(|id| ((user, id), event.clone())));
                 if rows.len() > MESSAGES_MAX {
                     return Err(ToDeviceError::TooLarge);
@@ -165,10 +194,69 @@ impl ToDevice {
             }
         }
         self.stage(&mut batch, rows).await?;
+        for (server, messages) in remote {
+            self.outbox.to_device(&mut batch, &server, sending.user_id, &sending.event_type.into(), messages).await?;
+        }
         batch.put(&TO_DEVICE_TRANSACTIONS, &transaction, &self.clock.now_ms());
         self.sweep_transactions(&mut batch, sending.user, sending.device_id).await?;
         self.store.commit(batch).await?;
-        Ok(remote)
+        Ok(())
+    }
+
+    /// Takes in messages that another server brought for devices of this one. What it brought before is passed over, and
+    /// so are messages that are too long. The caller has made sure that the sender is one of that server's users and may
+    /// reach the receivers.
+    ///
+    /// # Errors
+    /// The store failed, or too many or too long things at once.
+    pub async fn receive(&self, origin: &ServerName, brought: Brought<'_>) -> Result<(), ToDeviceError> {
+        if brought.event_type.len() > NAME_BYTES_MAX || brought.message_id.len() > NAME_BYTES_MAX {
+            return Err(ToDeviceError::NameTooLong);
+        }
+        let mut batch = Batch::new();
+        let server = self.store.mint_server(origin, &mut batch).await?;
+        let id = (server, brought.message_id.to_owned());
+        // A server's transactions come one after the other, but not those of one that plays two.
+        let _guard = self.locks.name(&format!("{origin} {}", brought.message_id)).await;
+        if self.store.get(&INBOUND_MESSAGES, &id).await?.is_some() {
+            return Ok(());
+        }
+        let mut rows = Vec::new();
+        for (user_id, messages) in &brought.messages {
+            if user_id.server_name() != self.server {
+                continue;
+            }
+            let Some(user) = self.store.user(user_id).await? else { continue };
+            for (device, content) in messages {
+                let Ok(event) = event((brought.sender, brought.event_type), content) else { continue };
+                rows.extend(self.devices(user, device).await?.into_iter().map(|id| ((user, id), event.clone())));
+                if rows.len() > MESSAGES_MAX {
+                    return Err(ToDeviceError::TooLarge);
+                }
+            }
+        }
+        self.stage(&mut batch, rows).await?;
+        batch.put(&INBOUND_MESSAGES, &id, &self.clock.now_ms());
+        self.store.commit(batch).await?;
+        Ok(())
+    }
+
+    /// Forgets which messages other servers have brought long ago.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn tidy_received(&self) -> Result<(), StoreError> {
+        let before = self.clock.now_ms().saturating_sub(RECEIVED_MS);
+        let mut batch = Batch::new();
+        for (key, at_ms) in self.store.prefix(&INBOUND_MESSAGES, &(), Order::Ascending, SWEPT_MAX).await? {
+            if at_ms < before {
+                batch.delete(&INBOUND_MESSAGES, &key);
+            }
+        }
+        if !batch.is_empty() {
+            self.store.commit(batch).await?;
+        }
+        Ok(())
     }
 
     /// The first messages that wait for a device, up to the position `upto`, as JSON texts of events.
@@ -348,12 +436,12 @@ impl ToDevice {
     }
 }
 
-fn event(sending: &Sending<'_>, content: &Raw<AnyToDeviceEventContent>) -> Result<String, ToDeviceError> {
+fn event((sender, kind): (&UserId, &str), content: &Raw<AnyToDeviceEventContent>) -> Result<String, ToDeviceError> {
     let content = content.json();
     if content.get().len() > CONTENT_BYTES_MAX {
         return Err(ToDeviceError::TooLarge);
     }
-    let event = Event { sender: sending.user_id, r#type: sending.event_type, content };
+    let event = Event { sender, r#type: kind, content };
     serde_json::to_string(&event).map_err(|_| ToDeviceError::TooLarge)
 }
 

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::extract::State;
 use http::StatusCode;
 use ruma::{
-    OwnedUserId, UInt,
+    OwnedServerName, OwnedUserId, UInt,
     api::{
         client::keys::{
             claim_keys::v3 as claim_keys_v3, get_key_changes::v3 as get_key_changes_v3, get_keys::v3 as get_keys_v3,
@@ -55,11 +55,19 @@ pub async fn get_keys(
     request: Ruma<get_keys_v3::Request>,
 ) -> Result<Reply<get_keys_v3::Response>, ApiError> {
     let session = request.session;
-    let mut wanted = request.body.device_keys;
-    let unknown = services.rooms.take_unknown((session.user, &session.user_id), &mut wanted).await?;
-    let queried = services.users.keys.query(session.user, &session.user_id, wanted).await?;
+    let (mut wanted, within) = (request.body.device_keys, request.body.timeout);
+    let reader = (session.user, &*session.user_id);
+    let unknown = services.rooms.take_unknown(reader, &mut wanted).await?;
+    let mut queried = services.users.keys.query(session.user, &session.user_id, wanted).await?;
     let mut response = get_keys_v3::Response::new();
-    response.failures = unreachable(queried.remote);
+    if !queried.remote.is_empty() {
+        let wanted = std::mem::take(&mut queried.remote);
+        let found = services.federation.devices.query(reader, wanted, within).await?;
+        response.failures = unreachable(found.failed);
+        queried.device_keys.extend(found.keys.device_keys);
+        queried.master_keys.extend(found.keys.master_keys);
+        queried.self_signing_keys.extend(found.keys.self_signing_keys);
+    }
     response.device_keys = queried.device_keys;
     // Every user of this server who was asked for is in the answer, whether or not they exist.
     response.device_keys.extend(unknown.into_keys().map(|user_id| (user_id, BTreeMap::new())));
@@ -76,11 +84,15 @@ pub async fn claim_keys(
     State(services): State<Arc<Services>>,
     request: Ruma<claim_keys_v3::Request>,
 ) -> Result<Reply<claim_keys_v3::Response>, ApiError> {
-    let (session, mut wanted) = (request.session, request.body.one_time_keys);
+    let (session, mut wanted, within) = (request.session, request.body.one_time_keys, request.body.timeout);
     services.rooms.take_unknown((session.user, &session.user_id), &mut wanted).await?;
     let claimed = services.users.keys.claim(wanted).await?;
     let mut response = claim_keys_v3::Response::new(claimed.one_time_keys);
-    response.failures = unreachable(claimed.remote);
+    if !claimed.remote.is_empty() {
+        let claimed = services.federation.devices.claim(claimed.remote, within).await;
+        response.failures = unreachable(claimed.failed);
+        response.one_time_keys.extend(claimed.one_time_keys);
+    }
     Ok(Reply(response))
 }
 
@@ -153,10 +165,10 @@ fn failure(why: SignatureFailure) -> Value {
     }
 }
 
-/// Servers that were not asked: this one does not talk to others yet.
-fn unreachable(users: Vec<OwnedUserId>) -> BTreeMap<String, Value> {
+/// Servers that did not answer, or that this one does not talk to.
+fn unreachable(servers: Vec<OwnedServerName>) -> BTreeMap<String, Value> {
     let down = || json!({ "errcode": "M_UNREACHABLE", "error": "This server cannot be reached" });
-    users.into_iter().map(|user_id| (user_id.server_name().to_string(), down())).collect()
+    servers.into_iter().map(|server| (server.to_string(), down())).collect()
 }
 
 impl From<KeysError> for ApiError {

@@ -29,7 +29,7 @@ use ruma::{
 use serde::Deserialize;
 
 use crate::{
-    http::{ApiError, Auth, BoundedBody, PathArgs, Query, Reply, Ruma, services::Services},
+    http::{ApiError, Auth, BoundedBody, PathArgs, Query, Reply, Ruma, Session, services::Services},
     media::{Content, Label, MediaError, Method, Upload, Wanted},
 };
 
@@ -118,6 +118,7 @@ pub async fn get_content(
     request: Ruma<get_content_v1::v1::Request>,
 ) -> Result<Response, ApiError> {
     let get_content_v1::v1::Request { server_name, media_id, timeout_ms, .. } = request.body;
+    check_origin(&services, Some(&request.session), &server_name).await?;
     let found = services.media.download(&server_name, &media_id, timeout_ms).await?;
     content::serve(known(found)?, &headers).await
 }
@@ -131,6 +132,7 @@ pub async fn get_content_as_filename(
     request: Ruma<get_content_as_filename_v1::v1::Request>,
 ) -> Result<Response, ApiError> {
     let get_content_as_filename_v1::v1::Request { server_name, media_id, filename, timeout_ms, .. } = request.body;
+    check_origin(&services, Some(&request.session), &server_name).await?;
     let found = services.media.download(&server_name, &media_id, timeout_ms).await?;
     content::serve(known(found)?.named(&filename), &headers).await
 }
@@ -146,6 +148,7 @@ pub async fn get_content_thumbnail(
 ) -> Result<Response, ApiError> {
     let get_content_thumbnail_v1::v1::Request { server_name, media_id, method, width, height, timeout_ms, .. } =
         request.body;
+    check_origin(&services, Some(&request.session), &server_name).await?;
     let found =
         services.media.thumbnail(&server_name, &media_id, wanted(method.as_ref(), width, height)?, timeout_ms).await?;
     content::serve(known(found)?, &headers).await
@@ -219,6 +222,12 @@ pub async fn get_content_thumbnail_legacy(
     content::serve(known(found)?, &headers).await
 }
 
+/// Content of servers with whose people the rules let somebody have nothing to do does not exist for them.
+async fn check_origin(services: &Services, session: Option<&Session>, server: &ServerName) -> Result<(), ApiError> {
+    let viewer = session.map(|session| (session.user, &*session.user_id));
+    if services.rooms.may_fetch_from(viewer, server).await? { Ok(()) } else { Err(unknown()) }
+}
+
 /// Without a token there is no content, unless the configuration allows it: everything here was uploaded after the
 /// freeze (specification, "Content repository", client behaviour). Uploaders still hear that an id has no content yet.
 async fn check_frozen(
@@ -230,6 +239,7 @@ async fn check_frozen(
     if !allow_remote && *server_name != *services.config.server.name {
         return Err(unknown());
     }
+    check_origin(services, None, server_name).await?;
     if services.config.media.unauthenticated_downloads {
         return Ok(());
     }

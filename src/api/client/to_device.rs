@@ -12,8 +12,8 @@ use crate::{
 
 /// `PUT /_matrix/client/v3/sendToDevice/{eventType}/{txnId}`: sends a message to devices.
 ///
-/// Receivers on other servers get nothing yet, and those of whom the sender may not know no more than people who do not
-/// exist.
+/// Receivers on other servers get theirs once these can be reached. Those of whom the sender may not know get no more
+/// than people who do not exist.
 ///
 /// [Specification](https://spec.matrix.org/v1.19/client-server-api/#put_matrixclientv3sendtodeviceeventtypetxnid)
 pub async fn send_event_to_device(

@@ -23,7 +23,7 @@ pub async fn get_event(
 ) -> Result<JsonBytes, ApiError> {
     let found = services.rooms.event_for_server(&request.body.event_id, &request.origin).await?;
     let (reader, event) = found.ok_or_else(no_event)?;
-    if !services.rooms.acl_allows(&reader.room, &request.origin).await? {
+    if !reader.room.view().admits(&request.origin) {
         return Err(no_event());
     }
     Ok(written::pdus(&services, [&*event.pdu.json]))

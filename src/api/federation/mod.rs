@@ -4,13 +4,22 @@
 //! is in `origin`. What asks about a room goes through `room_access` first.
 
 pub mod directory;
+pub mod devices;
 mod errors;
 pub mod event;
+pub mod hierarchy;
 pub mod history;
 pub mod keys;
+pub mod keys_of_users;
+pub mod media;
 pub mod openid;
 pub mod query;
 mod room_access;
 pub mod state;
+pub mod send;
 pub mod version;
 mod written;
+pub mod invite;
+pub mod join;
+pub mod knock;
+pub mod leave;

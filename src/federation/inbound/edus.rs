@@ -42,6 +42,9 @@ impl Inbound {
             Edu::Typing(typing) => self.typing_edu(origin, &typing).await,
             Edu::Receipt(receipts) => self.receipt_edu(origin, receipts).await,
             Edu::Presence(presence) => self.presence_edu(origin, presence).await,
+            Edu::DeviceListUpdate(update) => self.devices.device_list_update(origin, update).await,
+            Edu::SigningKeyUpdate(update) => self.devices.signing_key_update(origin, update).await,
+            Edu::DirectToDevice(messages) => self.devices.direct_to_device(origin, messages).await,
             _ => Ok(()),
         }
     }

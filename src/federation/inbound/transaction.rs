@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
-use super::inbox::Inbox;
+use super::{super::devices::Devices, inbox::Inbox};
 use crate::{
     clock::Clock,
     event::Pdu,
@@ -65,6 +65,8 @@ pub struct InboundParts {
     pub presence: Presence,
     /// Devices and their messages.
     pub users: Users,
+    /// What others tell of devices.
+    pub devices: Devices,
     /// The time.
     pub clock: Clock,
     /// Ends the workers.
@@ -78,7 +80,7 @@ pub struct Inbound {
     pub(super) typing: Typing,
     pub(super) receipts: Receipts,
     pub(super) presence: Presence,
-    pub(super) users: Users,
+    pub(super) devices: Devices,
     clock: Clock,
     inbox: Inbox,
     /// A server's transactions come one after the other.
@@ -104,9 +106,9 @@ impl Inbound {
     /// Over these parts.
     pub fn new(parts: InboundParts) -> Self {
         let inbox = Inbox::new(&parts);
-        let InboundParts { rooms, typing, receipts, presence, users, clock, .. } = parts;
+        let InboundParts { rooms, typing, receipts, presence, devices, clock, .. } = parts;
         let answers = Arc::new(Cache::new(ANSWERS_KEPT));
-        Self { rooms, typing, receipts, presence, users, clock, inbox, locks: Arc::default(), answers }
+        Self { rooms, typing, receipts, presence, devices, clock, inbox, locks: Arc::default(), answers }
     }
 
     /// Goes on with what was left in the inbox, and forgets what is old from time to time. Never ends by itself.

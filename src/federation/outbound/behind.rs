@@ -46,13 +46,11 @@ struct Missed {
 impl Missed {
     /// What a server that has everything up to `sent` has missed of a room whose newest event for others is `last`.
     fn of(room: RoomNo, record: ServerRoomRecord, last: Option<Position>, sent: Position) -> Option<Self> {
-        match record.left {
-            Some(left) => (left > sent).then_some(Self { room, after: Position(left.0 - 1), newest: left }),
-            None => {
-                let after = sent.max(record.since);
-                last.filter(|last| *last > after).map(|newest| Self { room, after, newest })
-            }
+        if let Some(left) = record.left {
+            return (left > sent).then_some(Self { room, after: Position(left.0.saturating_sub(1)), newest: left });
         }
+        let after = sent.max(record.since);
+        last.filter(|last| *last > after).map(|newest| Self { room, after, newest })
     }
 }
 

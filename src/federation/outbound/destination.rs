@@ -14,6 +14,7 @@ const QUEUE_MAX: usize = 200;
 pub(super) type Outgoing = (Position, RoomNo);
 
 /// A server. Forgotten when there is nothing more to send.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a server")]
 pub(super) struct Destination {
     pub(super) name: OwnedServerName,
     /// It has every event that is for it up to here.

@@ -4,7 +4,7 @@
 //! place up after a moment, though its transaction goes on: it has only one, so it cannot have many. So neither a server
 //! that hangs nor hundreds that are gone delay the others.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -29,14 +29,14 @@ impl Lanes {
         Self { working: Semaphore::new(WORKING_MAX), failing: Semaphore::new(FAILING_MAX), clock }
     }
 
-    /// Sends when there is a place.
-    pub(super) async fn pass<T>(&self, failing: bool, send: impl Future<Output = T>) -> T {
+    /// Sends when there is a place. The request is made only then.
+    pub(super) async fn pass<F: Future + Unpin>(&self, failing: bool, send: impl FnOnce() -> F) -> F::Output {
         if failing {
             let _place = self.failing.acquire().await;
-            return send.await;
+            return send().await;
         }
         let place = self.working.acquire().await;
-        let mut send = pin!(send);
+        let mut send = send();
         let done = self.clock.timeout(HELD, &mut send).await;
         drop(place);
         match done {

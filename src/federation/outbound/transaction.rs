@@ -152,7 +152,7 @@ impl Transaction {
     }
 
     /// Logs what the other side did not like. An answer that says nothing is a good one.
-    pub(super) fn log_answer(&self, server: &ServerName, answer: &[u8]) {
+    pub(super) fn log_answer(server: &ServerName, answer: &[u8]) {
         let Ok(answer) = serde_json::from_slice::<Answer>(answer) else { return };
         let errors = answer.pdus.iter().filter_map(|(id, received)| received.error.as_ref().map(|error| (id, error)));
         for (event, error) in errors.take(ERRORS_LOGGED_MAX) {

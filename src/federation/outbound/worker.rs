@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How long an answer is waited for; from a server that failed the last time, less.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const PATIENCE_FAILING: Duration = Duration::from_secs(30);
 /// The longest answer that is read, in bytes: a line for each event.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -119,8 +119,10 @@ impl Worker {
         let inner = self.inner.clone();
         let terms = Terms { anyway, ..Terms::default() }.at_most(ANSWER_BYTES_MAX);
         let terms = terms.within(if failing { PATIENCE_FAILING } else { PATIENCE });
-        let (retried, sending) = (again.is_some(), self.send((events, in_order), again, terms));
-        let (transaction, outcome) = inner.lanes.pass(failing, sending).await?;
+        let retried = again.is_some();
+        // A request takes some 40 KiB: none for those that wait for a place.
+        let send = || Box::pin(self.send((events, in_order), again, terms));
+        let (transaction, outcome) = inner.lanes.pass(failing, send).await?;
         self.take_note(transaction, outcome, retried).await
     }
 
@@ -163,7 +165,7 @@ impl Worker {
     ) -> Result<bool, StoreError> {
         match outcome {
             Outcome::Delivered(answer) => {
-                transaction.log_answer(&self.name, &answer);
+                Transaction::log_answer(&self.name, &answer);
                 self.inner.parts.outbox.set_down(self.server, false);
                 self.most = (self.most * 2).min(ITEMS_MAX);
                 self.done(&transaction).await?;

@@ -164,12 +164,10 @@ fn edus(items: &[(Arc<Subject>, Arc<Item>)], now: Duration) -> Result<Vec<String
                 receipt.thread = thread.clone();
                 add_receipt(&mut receipts, (room, user), ReceiptData::new(receipt, vec![event.clone()]));
             }
-            (Subject::Typing(room, user), Item::Typing { until }) => {
-                // What has ended by itself there needs no word.
-                if until.is_none_or(|until| until > now) {
-                    let content = TypingContent::new(room.clone(), user.clone(), until.is_some());
-                    edus.push(text(&Edu::Typing(content))?);
-                }
+            // What has ended by itself there needs no word.
+            (Subject::Typing(room, user), Item::Typing { until }) if until.is_none_or(|until| until > now) => {
+                let content = TypingContent::new(room.clone(), user.clone(), until.is_some());
+                edus.push(text(&Edu::Typing(content))?);
             }
             (Subject::Presence(_), Item::Presence { update, at }) => {
                 let passed = u64::try_from(now.saturating_sub(*at).as_millis()).unwrap_or(u64::MAX);

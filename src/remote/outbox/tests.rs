@@ -41,6 +41,7 @@ fn open(store: &Store, clock: &Clock) -> Outbox {
             trusted_ca: Vec::new(),
             trusted_key_servers: Vec::new(),
             allow_private_addresses: false,
+            device_names: false,
         },
     })
 }

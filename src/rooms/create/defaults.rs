@@ -138,15 +138,19 @@ pub(in crate::rooms) fn raise_tombstone(content: &mut Map<String, Value>) {
 }
 
 fn preset_state(preset: Preset) -> Result<Vec<(StateEventType, Content)>, RoomsError> {
-    let (join_rule, guest_access) = match preset {
-        Preset::Private | Preset::TrustedPrivate => ("invite", "can_join"),
-        Preset::Public => ("public", "forbidden"),
+    let join_rule = match preset {
+        Preset::Private | Preset::TrustedPrivate => "invite",
+        Preset::Public => "public",
     };
-    Ok(vec![
+    let mut state = vec![
         (StateEventType::RoomJoinRules, Content::from_serialize(&json!({ "join_rule": join_rule }))?),
         (StateEventType::RoomHistoryVisibility, Content::from_serialize(&json!({ "history_visibility": "shared" }))?),
-        (StateEventType::RoomGuestAccess, Content::from_serialize(&json!({ "guest_access": guest_access }))?),
-    ])
+    ];
+    // Without the event guests are kept out, as a public room wants it.
+    if preset != Preset::Public {
+        state.push((StateEventType::RoomGuestAccess, Content::from_serialize(&json!({ "guest_access": "can_join" }))?));
+    }
+    Ok(state)
 }
 
 /// A topic in both its forms (spec v1.15, `m.topic`).

@@ -7,7 +7,7 @@ use ruma::{
     events::{StateEventType, room::history_visibility::HistoryVisibility},
 };
 
-use super::{ReceiveError, Verified, outliers::Ground};
+use super::{ReceiveError, Verified, house_rules, outliers::Ground};
 use crate::{
     event::{
         Pdu, PowerLevels, auth,
@@ -59,6 +59,8 @@ impl Rooms {
         if room.version != version {
             return Err(ReceiveError::Answer("a room of another version"));
         }
+        let welcome = |event: &Verified| !house_rules::refuses_invitation(self, event.pdu(), &join.pdu().sender);
+        let state: Vec<_> = state.into_iter().filter(welcome).collect();
         let ids: Vec<_> = state.iter().map(|event| event.pdu().event_id.clone()).collect();
         let events = state.into_iter().chain(auth_chain).collect();
         let outliers = self.add_outliers(&*room, events, &mut writer.batch).await?;

@@ -22,7 +22,9 @@ use crate::{
 };
 
 /// Questions about missing events for one event.
-const ROUNDS_MAX: usize = 40;
+const ROUNDS_MAX: usize = 10;
+/// An answer of fewer events is all that the other server has, or gives: it is not asked for those before.
+const MORE_FROM: usize = 10;
 /// Events that are fetched to fill one gap.
 const FILL_MAX: usize = 1_000;
 /// States that are fetched for one event and those fetched with it.
@@ -48,6 +50,10 @@ impl Rooms {
                 if let Err(error) = self.receive_bridging(room, origin, earlier, &mut states).await {
                     tracing::info!(room = %room.id, event = %id, %error, "a missing event was not received");
                 }
+            }
+            // Who sends an event has to be able to say what came right before it.
+            if !self.without_state(room, &event.pdu().prev_events).await?.is_empty() {
+                return Err(ReceiveError::Answer("its predecessors cannot be had"));
             }
             self.receive_bridging(room, origin, event, &mut states).await
         };
@@ -79,7 +85,7 @@ impl Rooms {
                     break;
                 }
             };
-            let mut new = Vec::new();
+            let (mut new, whole) = (Vec::new(), answer.len() < MORE_FROM);
             for event in answer {
                 let id = &event.pdu().event_id;
                 if !ids.contains(id) && !self.is_received(room, id).await? {
@@ -91,6 +97,9 @@ impl Rooms {
                 break;
             }
             found.extend(new);
+            if whole {
+                break;
+            }
             (latest, lacking) = self.frontier(room, &found, &ids).await?;
         }
         Ok(in_history_order(found))
@@ -140,8 +149,7 @@ impl Rooms {
             return Ok(Outcome::Known);
         }
         let servers = self.servers_to_ask(room, origin, event.pdu()).await?;
-        let known = self.with_auth_events(room, &servers, event.pdu()).await?;
-        let mut footing = Footing { known, states: Vec::new(), missing: Vec::new() };
+        let mut footing = Footing { known: Known::new(), states: Vec::new(), missing: Vec::new() };
         for id in &event.pdu().prev_events {
             let here = self.parts.events.in_room(room.number, id).await?;
             let state = match here.filter(|event| state_before::has_state(event)) {
@@ -159,6 +167,8 @@ impl Rooms {
         if footing.states.is_empty() {
             return Err(ReceiveError::Answer("an event without predecessors"));
         }
+        // Last: states that were fetched bring most of the auth events with them.
+        footing.known = self.with_auth_events(room, &servers, event.pdu()).await?;
         self.receive_on(room, event, footing).await
     }
 

@@ -16,6 +16,7 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `house_rules` | what the policy refuses although the room allows it |
 //! | `verify` | checks 1 to 3 of many events at once |
 //! | `pipeline` | checks 4 to 7 of events that are part of a room's history, and their place in it |
 //! | `outliers` | events of auth chains and states, which have no place yet |
@@ -32,6 +33,7 @@ mod format;
 mod gaps;
 mod hash;
 mod history;
+mod house_rules;
 mod outliers;
 mod pipeline;
 mod policy_server;

@@ -11,7 +11,7 @@ use ruma::{EventId, OwnedEventId};
 use super::{
     Refusal, Verified,
     auth_events::{self, Known},
-    current_state, state_before,
+    current_state, house_rules, state_before,
 };
 use crate::{
     event::Pdu,
@@ -209,6 +209,9 @@ impl Writer {
         let state = self.rooms.auth_state_at(&self.room, before, pdu).await?;
         if let Err(error) = state.and_then(|state| state_before::check(pdu, &self.room, &state)) {
             return Ok(Verdict::Rejected(error.0));
+        }
+        if let Some(refusal) = house_rules::refusal(self, pdu).await? {
+            return Ok(Verdict::Rejected(refusal));
         }
         if let Err(error) = current_state::check(self, pdu, before).await? {
             return Ok(Verdict::SoftFailed(error.0));

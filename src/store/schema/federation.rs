@@ -1,5 +1,7 @@
 //! Tables of the conversation with other servers: their keys, what came from them, what goes to them (tags 180–209).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::store::{
@@ -33,6 +35,10 @@ pub static OUTBOX: Table<(ServerNo, Position), OutboxRecord> = Table::rows(193, 
 pub static REMOTE_DEVICE_LISTS: Table<UserNo, RemoteDeviceList> = Table::rows(196, "remote_device_lists");
 /// The `stream_id` of the newest change of each local user's devices that others were told of.
 pub static DEVICE_STREAMS: Table<UserNo, u64> = Table::rows(197, "device_streams");
+/// What other servers were last told of each local user's devices: what differs is what they are told next.
+pub static DEVICES_TOLD: Table<UserNo, DevicesTold> = Table::rows(198, "devices_told");
+/// Changes of devices and keys up to here were told.
+pub static DEVICES_TOLD_UPTO: Table<(), Position> = Table::rows(199, "devices_told_upto");
 
 /// A key of another server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +104,27 @@ pub struct RemoteDeviceList {
     pub stream_id: u64,
     /// A change was missed: the list has to be fetched before it is used.
     pub stale: bool,
+    /// When it was fetched; zero for never. It holds as long as a room was shared without a break since.
+    pub at: Position,
 }
 
-record!(ServerKeyRecord, KeyDocumentRecord, InboxRecord, DestinationRecord, OutboxRecord, RemoteDeviceList);
+/// What other servers were told of a local user's devices.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicesTold {
+    /// A hash of each device as it was told.
+    pub devices: BTreeMap<String, [u8; 32]>,
+    /// A hash of the cross-signing keys, once there were some.
+    pub keys: Option<[u8; 32]>,
+    /// Who was told last.
+    pub servers: BTreeSet<ServerNo>,
+}
+
+record!(
+    ServerKeyRecord,
+    KeyDocumentRecord,
+    InboxRecord,
+    DestinationRecord,
+    OutboxRecord,
+    RemoteDeviceList,
+    DevicesTold
+);

@@ -23,8 +23,8 @@ type OneKey = BTreeMap<OwnedOneTimeKeyId, Raw<OneTimeKey>>;
 pub struct Claimed {
     /// By user and device. Devices without a key of the algorithm are not in it.
     pub one_time_keys: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneKey>>,
-    /// Users of other servers.
-    pub remote: Vec<OwnedUserId>,
+    /// What was asked for of users of other servers.
+    pub remote: BTreeMap<OwnedUserId, BTreeMap<OwnedDeviceId, OneTimeKeyAlgorithm>>,
 }
 
 impl Keys {
@@ -39,7 +39,7 @@ impl Keys {
         let mut claimed = Claimed::default();
         let (local, remote): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|(user_id, _)| user_id.server_name() == self.server);
-        claimed.remote = remote.into_iter().map(|(user_id, _)| user_id).collect();
+        claimed.remote = remote.into_iter().collect();
         let claims = local.into_iter().map(|(user_id, devices)| async move {
             let keys = match self.store.user(&user_id).await? {
                 Some(user) => self.claim_of(user, devices).await?,

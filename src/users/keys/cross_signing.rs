@@ -170,7 +170,7 @@ fn nothing_new(given: &Three, known: &Three) -> bool {
 }
 
 /// Checks a key's owner, usage and shape.
-fn check(raw: &Raw<CrossSigningKey>, user_id: &UserId, usage: &str) -> Result<KeyObject, KeysError> {
+pub(super) fn check(raw: &Raw<CrossSigningKey>, user_id: &UserId, usage: &str) -> Result<KeyObject, KeysError> {
     let key = raw.deserialize().map_err(|_| KeysError::Malformed("A cross-signing key is not complete"))?;
     if key.user_id != *user_id {
         return Err(KeysError::Invalid("A cross-signing key is of another user"));
@@ -189,7 +189,7 @@ fn check(raw: &Raw<CrossSigningKey>, user_id: &UserId, usage: &str) -> Result<Ke
 }
 
 /// Checks that the master key has signed a key; other signatures are dropped.
-fn check_signed(key: &mut KeyObject, user_id: &UserId, master: &str) -> Result<(), KeysError> {
+pub(super) fn check_signed(key: &mut KeyObject, user_id: &UserId, master: &str) -> Result<(), KeysError> {
     let key_id = format!("ed25519:{master}");
     let signature = key.signatures(user_id.as_str()).find(|(id, _)| *id == key_id).map(|(_, signature)| signature);
     if !signature.is_some_and(|signature| key.is_signed_by(master, signature)) {

@@ -6,6 +6,8 @@
 //! | `object` | a signed JSON object |
 //! | `upload` | keys of a device |
 //! | `query` | keys of people, as a certain reader sees them |
+//! | `public` | the same, as other servers may have them |
+//! | `remote`, `remote_check` | keys of users of other servers: kept while a room is shared, checked before |
 //! | `claim` | one-time keys, each handed out once |
 //! | `cross_signing` | keys of a user |
 //! | `signatures` | signatures added later |
@@ -16,7 +18,10 @@ mod claim;
 mod cross_signing;
 mod error;
 mod object;
+mod public;
 mod query;
+mod remote;
+mod remote_check;
 mod service;
 mod signatures;
 #[cfg(test)]
@@ -27,7 +32,10 @@ pub use backup::{BackupInfo, PlacedSession, SessionsWritten};
 pub use claim::Claimed;
 pub use cross_signing::SigningKeys;
 pub use error::KeysError;
+pub use public::{PublicDevice, PublicKeys};
 pub use query::Queried;
+pub use remote::Followed;
+pub use remote_check::{RemoteDevice, RemoteKeys};
 pub use service::{Counts, Keys};
 pub use signatures::SignatureFailure;
 pub use upload::KeyUpload;

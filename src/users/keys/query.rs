@@ -19,7 +19,7 @@ use crate::store::{
 };
 
 /// Devices of one user that are answered.
-const DEVICES_MAX: usize = 1_000;
+pub(super) const DEVICES_MAX: usize = 1_000;
 
 /// Keys that were asked for.
 #[derive(Debug, Default)]
@@ -32,16 +32,16 @@ pub struct Queried {
     pub self_signing_keys: BTreeMap<OwnedUserId, Raw<CrossSigningKey>>,
     /// User-signing keys: the reader's own only.
     pub user_signing_keys: BTreeMap<OwnedUserId, Raw<CrossSigningKey>>,
-    /// Users of other servers.
-    pub remote: Vec<OwnedUserId>,
+    /// What was asked for of users of other servers.
+    pub remote: BTreeMap<OwnedUserId, Vec<OwnedDeviceId>>,
 }
 
 /// A user's keys are being read.
-struct Subject<'a> {
-    user: UserNo,
-    user_id: &'a UserId,
-    reader: UserNo,
-    reader_id: &'a UserId,
+pub(super) struct Subject<'a> {
+    pub(super) user: UserNo,
+    pub(super) user_id: &'a UserId,
+    pub(super) reader: UserNo,
+    pub(super) reader_id: &'a UserId,
 }
 
 impl Keys {
@@ -55,16 +55,27 @@ impl Keys {
         reader_id: &UserId,
         wanted: BTreeMap<OwnedUserId, Vec<OwnedDeviceId>>,
     ) -> Result<Queried, KeysError> {
+        let (local, remote) = wanted.into_iter().partition(|(user_id, _)| user_id.server_name() == self.server);
+        let queried = self.query_known(reader, reader_id, local).await?;
+        Ok(Queried { remote, ..queried })
+    }
+
+    /// The same of users of any server, as far as their keys are here.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn query_known(
+        &self,
+        reader: UserNo,
+        reader_id: &UserId,
+        wanted: BTreeMap<OwnedUserId, Vec<OwnedDeviceId>>,
+    ) -> Result<Queried, KeysError> {
         let mut queried = Queried::default();
         for (user_id, devices) in wanted {
-            if user_id.server_name() != self.server {
-                queried.remote.push(user_id);
-                continue;
-            }
             let mut device_keys = BTreeMap::new();
             if let Some(user) = self.store.user(&user_id).await? {
                 let subject = Subject { user, user_id: &user_id, reader, reader_id };
-                device_keys = self.device_keys(&subject, &devices).await?;
+                device_keys = self.device_keys(&subject, &devices, true).await?;
                 let [master, self_signing, user_signing] = self.cross_signing_keys(&subject).await?;
                 master.map(|key| queried.master_keys.insert(user_id.clone(), key));
                 self_signing.map(|key| queried.self_signing_keys.insert(user_id.clone(), key));
@@ -75,10 +86,12 @@ impl Keys {
         Ok(queried)
     }
 
-    async fn device_keys(
+    /// Identity keys; with `names`, they say what their owner calls the device.
+    pub(super) async fn device_keys(
         &self,
         subject: &Subject<'_>,
         only: &[OwnedDeviceId],
+        names: bool,
     ) -> Result<BTreeMap<OwnedDeviceId, Raw<DeviceKeys>>, StoreError> {
         let rows = if only.is_empty() {
             self.store.prefix(&DEVICE_KEYS, &subject.user, Order::Ascending, DEVICES_MAX).await?
@@ -93,7 +106,7 @@ impl Keys {
         for ((key, text), device) in rows.into_iter().zip(devices) {
             let mut object = KeyObject::parse(&text).map_err(|_| damaged())?;
             self.add_signatures(subject, &key.1, &mut object).await?;
-            if let Some(name) = device.and_then(|device| device.display_name) {
+            if let Some(name) = device.and_then(|device| device.display_name).filter(|_| names) {
                 object.name_device(name);
             }
             keys.insert(key.1.into(), raw(&object)?);
@@ -102,7 +115,10 @@ impl Keys {
     }
 
     /// Master, self-signing and, for their owner, user-signing key.
-    async fn cross_signing_keys(&self, subject: &Subject<'_>) -> Result<[Option<Raw<CrossSigningKey>>; 3], StoreError> {
+    pub(super) async fn cross_signing_keys(
+        &self,
+        subject: &Subject<'_>,
+    ) -> Result<[Option<Raw<CrossSigningKey>>; 3], StoreError> {
         let usages = [MASTER, SELF_SIGNING, USER_SIGNING].map(|usage| (subject.user, usage));
         let mut found = self.store.multi_get(&CROSS_SIGNING_KEYS, &usages).await?.into_iter();
         let mut next = || found.next().flatten().map(|text| KeyObject::parse(&text).map_err(|_| damaged())).transpose();
@@ -134,7 +150,7 @@ impl Keys {
     }
 }
 
-fn raw<T>(object: &KeyObject) -> Result<Raw<T>, StoreError> {
+pub(super) fn raw<T>(object: &KeyObject) -> Result<Raw<T>, StoreError> {
     RawValue::from_string(object.text()).map(Raw::from_json).map_err(|_| damaged())
 }
 

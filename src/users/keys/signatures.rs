@@ -22,7 +22,7 @@ const SIGNED_KEYS_MAX: usize = 1_000;
 /// Why one signed key was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignatureFailure {
-    /// There is no such key, or it is of another server (`M_NOT_FOUND`).
+    /// There is no such key (`M_NOT_FOUND`).
     NotFound,
     /// It is not the key that is known by this id, or not signed by the sender's key (`M_INVALID_SIGNATURE`).
     Invalid,
@@ -62,7 +62,8 @@ impl Keys {
         let mut own_changed = false;
         let mut failures = Failures::new();
         for (owner_id, key_id, text) in uploads {
-            let owner = if owner_id.server_name() == self.server { self.store.user(&owner_id).await? } else { None };
+            // Of users of other servers there are keys here as long as a room is shared.
+            let owner = self.store.user(&owner_id).await?;
             let checked = match (owner, KeyObject::parse(&text)) {
                 (Some(owner), Ok(object)) if owner == user => self.check_own(&signer, &key_id, &object).await?,
                 (Some(owner), Ok(object)) => self.check_other(&signer, owner, &key_id, &object).await?,

@@ -156,6 +156,20 @@ impl Keys {
 /// Keys without a signature are taken: the specification asks clients to check it, not servers, and its acceptance
 /// suite uploads some.
 fn check_device_keys(raw: &Raw<DeviceKeys>, user_id: &UserId, device_id: &DeviceId) -> Result<KeyObject, KeysError> {
+    let mut object = check_identity_keys(raw, user_id, device_id)?;
+    let key_id = format!("ed25519:{device_id}");
+    // Others are added through `signatures/upload`, which checks them.
+    object.retain_signatures(|signer, id| signer == user_id.as_str() && id == key_id);
+    object.remove("unsigned");
+    Ok(object)
+}
+
+/// The same with everything that is in the object.
+pub(super) fn check_identity_keys(
+    raw: &Raw<DeviceKeys>,
+    user_id: &UserId,
+    device_id: &DeviceId,
+) -> Result<KeyObject, KeysError> {
     let keys = raw.deserialize().map_err(|_| KeysError::Malformed("The device keys are not complete"))?;
     if keys.user_id != *user_id || keys.device_id != *device_id {
         return Err(KeysError::Invalid("The device keys are of another user or device"));
@@ -166,7 +180,7 @@ fn check_device_keys(raw: &Raw<DeviceKeys>, user_id: &UserId, device_id: &Device
     if keys.keys.keys().any(|key_id| key_id.key_name() != device_id) {
         return Err(KeysError::Invalid("An identity key is of another device"));
     }
-    let mut object = KeyObject::parse(raw.json().get())?;
+    let object = KeyObject::parse(raw.json().get())?;
     let key_id = format!("ed25519:{device_id}");
     let signature = object.signatures(user_id.as_str()).find(|(id, _)| *id == key_id).map(|(_, signature)| signature);
     if let Some(signature) = signature
@@ -174,9 +188,6 @@ fn check_device_keys(raw: &Raw<DeviceKeys>, user_id: &UserId, device_id: &Device
     {
         return Err(KeysError::InvalidSignature("The device keys are not signed by their device"));
     }
-    // Others are added through `signatures/upload`, which checks them.
-    object.retain_signatures(|signer, id| signer == user_id.as_str() && id == key_id);
-    object.remove("unsigned");
     Ok(object)
 }
 

@@ -26,7 +26,7 @@ impl Server {
     }
 
     /// Anna sends Ben a message.
-    async fn send(&self, txn_id: &str, device: &str) -> Result<Vec<OwnedUserId>, ToDeviceError> {
+    async fn send(&self, txn_id: &str, device: &str) -> Result<(), ToDeviceError> {
         let content = Raw::from_json(RawValue::from_string(json!({ "n": txn_id }).to_string()).unwrap());
         let device = DeviceIdOrAllDevices::try_from(device).unwrap();
         let sending = Sending {

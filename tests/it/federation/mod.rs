@@ -7,6 +7,7 @@
 //! - `outbound`, `outbound_failures`, `outbound_crash`: what goes to other servers
 
 mod authority;
+mod devices;
 mod directory;
 mod fake;
 mod history;
@@ -19,6 +20,7 @@ mod pair;
 mod profile;
 mod reading;
 mod restricted;
+mod to_device;
 mod leave;
 mod knock;
 mod join;

@@ -9,7 +9,7 @@ use super::{Fake, server};
 use crate::harness::{Server, escape};
 
 /// Lets somebody of the fake server join a public room of version 11.
-async fn enter(fake: &Fake, to: &Server, room: &str, localpart: &str) {
+pub(super) async fn enter(fake: &Fake, to: &Server, room: &str, localpart: &str) {
     let user = fake.user(localpart);
     let path = format!("/_matrix/federation/v1/make_join/{}/{}?ver=11", escape(room), escape(&user));
     let template = fake.get(to, &path).await.ok();

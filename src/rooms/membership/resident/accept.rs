@@ -39,6 +39,7 @@ impl Rooms {
     pub async fn accept_join(&self, handed: &Handed<'_>, omit_members: bool) -> Result<JoinAnswer, RoomsError> {
         let room = self.resident_room(handed.room_id, handed.origin).await?;
         let pdu = Self::check_handed(&room, handed, &MembershipState::Join)?;
+        self.check_newcomer(&room, &pdu.sender).await?;
         let before: Vec<OwnedServerName> = self.servers_in(&room).await?;
         let (text, vouched) = self.vouched(&room, pdu).await?;
         let event = self.take_in(&room, handed.origin, &text).await?;
@@ -62,6 +63,7 @@ impl Rooms {
     pub async fn accept_knock(&self, handed: &Handed<'_>) -> Result<Vec<Arc<Event>>, RoomsError> {
         let room = self.resident_room(handed.room_id, handed.origin).await?;
         let pdu = Self::check_handed(&room, handed, &MembershipState::Knock)?;
+        self.check_newcomer(&room, &pdu.sender).await?;
         let event = self.take_in(&room, handed.origin, &pdu.json).await?;
         Ok(self.shown_outside(&room, event.header.state_before, None).await?)
     }

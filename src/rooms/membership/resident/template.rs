@@ -62,11 +62,7 @@ impl Rooms {
         let room = self.resident_room(room_id, origin).await?;
         let entering = matches!(membership, MembershipState::Join | MembershipState::Knock);
         if entering {
-            let user = self.number_or_nobody(user_id).await?;
-            let actor = Actor { user_id, user, device_id: "", guest: false };
-            if !self.knows_room(&room, &actor).await? {
-                return Err(RoomsError::NoRoom);
-            }
+            self.check_newcomer(&room, user_id).await?;
         }
         if versions.is_some_and(|versions| !versions.contains(&room.version)) {
             return Err(RoomsError::IncompatibleVersion(room.version.clone()));
@@ -82,6 +78,16 @@ impl Rooms {
         let event = self.template_event(&room, &view, user_id, &content).await?;
         let event = RawValue::from_string(event.to_string()).map_err(|error| RoomsError::Invalid(error.to_string()))?;
         Ok(Template { version: room.version.clone(), event })
+    }
+
+    /// Refuses users of other servers whom the policy shows no such room.
+    ///
+    /// # Errors
+    /// [`RoomsError::NoRoom`], as if there were none.
+    pub(super) async fn check_newcomer(&self, room: &Room, user_id: &UserId) -> Result<(), RoomsError> {
+        let user = self.number_or_nobody(user_id).await?;
+        let actor = Actor { user_id, user, device_id: "", guest: false };
+        if self.knows_room(room, &actor).await? { Ok(()) } else { Err(RoomsError::NoRoom) }
     }
 
     async fn template_event(
