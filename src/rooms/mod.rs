@@ -3,7 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `room` | one room in memory: the writer's head, the readers' view, the newest events |
-//! | `registry` | `Rooms`: finds and loads rooms; what the layers above hold |
+//! | `registry` | `Rooms`: finds rooms and keeps those in use; what the layers above hold |
+//! | `load` | a room from its rows |
 //! | `founding` | a room's first event, and the room it makes |
 //! | `writer` | **the one writer of events**: build, authorise, sign, append |
 //! | `append` | how an event becomes part of its room: its rows, the room's ends and state |
@@ -50,6 +51,7 @@ pub mod event_filter;
 mod founding;
 pub mod hierarchy;
 pub mod history;
+mod load;
 mod membership;
 mod nearest;
 mod past;
