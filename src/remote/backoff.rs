@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The first pause; each failure in a row doubles it.
-const FIRST: Duration = Duration::from_secs(30);
+/// The first pause; each failure in a row doubles it. Short, because most servers that fail are being restarted.
+const FIRST: Duration = Duration::from_secs(2);
 /// The longest pause of the first day. After that it grows with the outage, up to [`LAST`].
 const USUAL_MAX: Duration = Duration::from_hours(1);
 /// The longest pause.
@@ -34,8 +34,8 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_an_hour_and_grow_with_long_outages() {
-        let first: Vec<u64> = (1..=8).map(|failures| seconds(failures, 0)).collect();
-        assert_eq!(first, [30, 60, 120, 240, 480, 960, 1_920, 3_600]);
+        let first: Vec<u64> = (1..=12).map(|failures| seconds(failures, 0)).collect();
+        assert_eq!(first, [2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 3_600]);
         assert_eq!(seconds(40, 23), 3_600);
         assert_eq!(seconds(60, 72), 3 * 3_600);
         assert_eq!(seconds(u32::MAX, 10_000), 24 * 3_600);
@@ -43,16 +43,16 @@ mod tests {
 
     #[test]
     fn pauses_are_spread() {
-        let pauses: std::collections::HashSet<_> = (0..100).map(|n| pause(5, Duration::ZERO, None, n)).collect();
+        let pauses: std::collections::HashSet<_> = (0..100).map(|n| pause(9, Duration::ZERO, None, n)).collect();
         assert_eq!(pauses.len(), 41);
-        assert!(pauses.iter().all(|pause| (384..=576).contains(&pause.as_secs())));
+        assert!(pauses.iter().all(|pause| (409..=615).contains(&pause.as_secs())));
     }
 
     #[test]
     fn a_server_may_ask_for_more_within_bounds() {
         let asked = |s| Some(Duration::from_secs(s));
         assert_eq!(pause(1, Duration::ZERO, asked(100), 20).as_secs(), 100);
-        assert_eq!(pause(1, Duration::ZERO, asked(1), 20).as_secs(), 30);
+        assert_eq!(pause(1, Duration::ZERO, asked(1), 20).as_secs(), 2);
         assert_eq!(pause(1, Duration::ZERO, asked(1 << 40), 20).as_secs(), 3_600);
     }
 }

@@ -3,7 +3,10 @@
 //! Every change leaves a row in the commit that makes it. What other servers were told last is kept beside; what differs
 //! is what they are told next. So a change is told though the program was killed after it, and once.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use ruma::{
     OwnedDeviceId, UInt, UserId,
@@ -60,21 +63,15 @@ impl Inner {
             let (start, end) = (Position(from.0 + 1), Position(now.0 + 1));
             let rows = store.range(&KEY_CHANGES, &start, &end, Order::Ascending, PAGE).await?;
             let page_end = rows.last().filter(|_| rows.len() == PAGE).map_or(now, |(at, _)| *at);
-            // Whose list others follow, and whether they have come among others.
-            let mut users: BTreeMap<UserNo, bool> = BTreeMap::new();
-            for (_, change) in rows {
-                let met = change.seen_by == Some(change.user);
-                if met || change.seen_by.is_none() {
-                    *users.entry(change.user).or_default() |= met;
-                }
-            }
+            // Whose list others follow: it has changed, or they have come among others.
+            let told_of = rows.into_iter().filter(|(_, change)| change.seen_by.is_none_or(|by| by == change.user));
+            let users: BTreeSet<UserNo> = told_of.map(|(_, change)| change.user).collect();
             let mut told = false;
-            for (user, met) in users {
+            for user in users {
                 let user_id = store.user_id(user).await?;
+                // Lists of other servers' users are fetched when somebody here asks for them.
                 if self.parts.rooms.is_local(&user_id) {
                     told |= self.tell(user, &user_id).await?;
-                } else if met && self.parts.rooms.meets_us(user).await? {
-                    self.fetch_later(user);
                 }
             }
             if told {

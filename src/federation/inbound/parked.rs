@@ -97,7 +97,6 @@ fn may_pass_later(error: &ReceiveError) -> bool {
     match error {
         ReceiveError::Remote(error) => error.is_down(),
         ReceiveError::Refused(refusal) => refusal.is_temporary(),
-        ReceiveError::Answer(_) | ReceiveError::Incomplete => true,
         _ => false,
     }
 }
