@@ -3,6 +3,7 @@
 //! Spec v1.19, Client-Server API "Sending events to a room". The way of a message: content read once, the room from
 //! memory, the policy, the room's lock, one look for an earlier request, one append, one commit.
 
+mod agreement;
 mod checks;
 mod state;
 
@@ -39,7 +40,8 @@ impl Rooms {
     ///
     /// # Errors
     /// [`RoomsError::Forbidden`], [`RoomsError::BadJson`], [`RoomsError::TooLarge`],
-    /// [`RoomsError::DuplicateAnnotation`], [`RoomsError::Policy`]; [`RoomsError::NoEvent`] for redactions.
+    /// [`RoomsError::DuplicateAnnotation`], [`RoomsError::Policy`], [`RoomsError::Unreachable`]; [`RoomsError::NoEvent`] for
+    /// redactions.
     pub async fn send_message(
         &self,
         actor: &Actor<'_>,
@@ -89,7 +91,7 @@ impl Rooms {
         key: TransactionKey,
     ) -> Result<OwnedEventId, RoomsError> {
         new.transaction = Some((key.1.clone(), transaction_id.to_owned()));
-        let mut writer = self.writer(room).await;
+        let writer = self.writer(room).await;
         if let Some(earlier) = self.earlier(&key).await? {
             drop(writer);
             return self.answer(earlier).await;
@@ -97,7 +99,15 @@ impl Rooms {
         if let Some(target) = &new.redacts {
             self.check_redaction(&writer, &new.sender, target).await?;
         }
-        let event = writer.append(new).await?;
+        let (mut writer, agreed) = self.agree(writer, &new).await?;
+        // While somebody else was asked, the same request may have come again.
+        if agreed.is_some()
+            && let Some(earlier) = self.earlier(&key).await?
+        {
+            drop(writer);
+            return self.answer(earlier).await;
+        }
+        let event = writer.append_agreed(new, agreed).await?;
         self.claim_annotation(&event, writer.batch())?;
         self.remember(key, &event.pdu.event_id, writer.batch());
         writer.commit().await?;

@@ -206,7 +206,7 @@ impl Writer {
     }
 
     /// Asks the policy while the room stands still, so that what it has found stays true until the event is added.
-    async fn ask_policy(&self, new: &NewEvent) -> Result<(), RoomsError> {
+    pub(super) async fn ask_policy(&self, new: &NewEvent) -> Result<(), RoomsError> {
         let policy = &self.rooms.parts.policy;
         if self.house || !policy.is_active() {
             return Ok(());

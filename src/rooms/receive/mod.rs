@@ -43,4 +43,5 @@ mod verify;
 
 pub use enter::Entrance;
 pub use pipeline::{Outcome, ReceiveError};
+pub(in crate::rooms) use policy_server::Disagreement;
 pub use verify::{Refusal, Verified};

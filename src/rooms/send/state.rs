@@ -118,13 +118,14 @@ impl Rooms {
         self.append_and_commit(writer, new).await
     }
 
-    /// Appends one event and makes it durable.
+    /// Appends one event, with the agreement of the room's policy server, and makes it durable.
     pub(in crate::rooms) async fn append_and_commit(
         &self,
-        mut writer: Writer,
+        writer: Writer,
         new: NewEvent,
     ) -> Result<OwnedEventId, RoomsError> {
-        let event = writer.append(new).await?;
+        let (mut writer, agreed) = self.agree(writer, &new).await?;
+        let event = writer.append_agreed(new, agreed).await?;
         writer.commit().await?;
         Ok(event.pdu.event_id.clone())
     }

@@ -35,7 +35,7 @@ const SHOWN: [StateEventType; 8] = [
 
 impl Writer {
     /// Whether the room as it is allows an event that was made for it earlier.
-    async fn allows(&self, pdu: &Pdu) -> Result<bool, RoomsError> {
+    pub(in crate::rooms) async fn allows(&self, pdu: &Pdu) -> Result<bool, RoomsError> {
         let mut kinds =
             auth::auth_types(&pdu.kind, &pdu.sender, pdu.state_key.as_deref(), &pdu.content, &self.room().rules)?;
         kinds.push((StateEventType::RoomCreate, String::new()));
@@ -94,6 +94,7 @@ impl Rooms {
         let (invite, before) = writer.propose(content.event(inviter, target)?).await?;
         // The other server has all the time it may take, and the room goes on.
         drop(writer);
+        let invite = self.signed_by_policy_server(room, &invite).await?.unwrap_or(invite);
         let signed = self.send_invite(room, before, target.server_name(), &invite).await?;
         self.add_invite(room, signed, before).await
     }
