@@ -138,7 +138,7 @@ impl Receipts {
                 }
             };
             let kind = format!("{kind}\0{thread}");
-            if self.stage(&room, user, kind, (&event, now), &marks, &mut batch, &changed) && marker == Marker::Read {
+            if Self::stage(&room, user, kind, (&event, now), &marks, &mut batch, &changed) && marker == Marker::Read {
                 public = true;
                 told.push((event.pdu.event_id.clone(), thread));
             }
@@ -170,7 +170,7 @@ impl Receipts {
         };
         let Some(event) = self.inner.rooms.events().in_room(room.number, event_id).await? else { return Ok(()) };
         let thread = match &receipt.thread {
-            ReceiptThread::Thread(root) => root.to_string(),
+            ReceiptThread::Thread(thread) => thread.to_string(),
             ReceiptThread::Main => "main".to_owned(),
             _ => String::new(),
         };
@@ -178,7 +178,7 @@ impl Receipts {
         let lock = self.lock(room.number, user).await;
         let marks = self.load_marks(room.number, user).await?;
         let (mut batch, changed) = (Batch::new(), Arc::default());
-        if self.stage(&room, user, format!("{READ}\0{thread}"), (&event, ts), &marks, &mut batch, &changed) {
+        if Self::stage(&room, user, format!("{READ}\0{thread}"), (&event, ts), &marks, &mut batch, &changed) {
             self.publish(&room, user, true, marks, changed, &mut batch);
             batch.on_publish(move |_| drop(lock));
             self.inner.rooms.store().commit(batch).await?;
@@ -264,9 +264,7 @@ impl Receipts {
     }
 
     /// Adds a receipt's rows, if it goes forward.
-    #[expect(clippy::too_many_arguments, reason = "one step of `set`, taken out for its length")]
     fn stage(
-        &self,
         room: &Room,
         user: UserNo,
         kind: String,

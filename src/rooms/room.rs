@@ -223,7 +223,7 @@ impl Room {
 
     /// The newest gap with `low < order ≤ high`: history is missing before the event at that order.
     pub fn gap_in(&self, low: i64, high: i64) -> Option<(i64, GapRecord)> {
-        let (low, high) = (low.checked_add(1)?, high.checked_add(1).unwrap_or(i64::MAX));
+        let (low, high) = (low.checked_add(1)?, high.saturating_add(1));
         let gaps = self.gaps.lock();
         (low < high).then(|| gaps.range(low..high).next_back().map(|(order, gap)| (*order, gap.clone())))?
     }

@@ -28,7 +28,7 @@ const TIMEOUT_MAX: Duration = Duration::from_mins(2);
 /// The shortest: what ends at once could never be shown.
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 /// How long somebody of another server is taken to type without saying so again.
-const REMOTE_TIMEOUT: Duration = Duration::from_secs(60);
+const REMOTE_TIMEOUT: Duration = Duration::from_mins(1);
 /// Rooms remembered, of which most are quiet: beyond, those quiet for longest are forgotten.
 const ROOMS_MAX: usize = 10_000;
 /// People shown as typing in one room. Nobody reads more names.

@@ -142,7 +142,7 @@ pub struct ImportLine {
 impl School {
     /// Carries out an order of an administrator at the command line.
     pub async fn carry_out(&self, order: SchoolOrder, answers: &Answers) {
-        let last = match self.try_order(order, answers).await {
+        let last = match Box::pin(self.try_order(order, answers)).await {
             Ok(last) => last,
             Err(error) => SchoolAnswer::Failed(error.to_string()),
         };
@@ -197,7 +197,7 @@ impl School {
             SchoolOrder::SchoolRollover { import, confirm } => {
                 let told = if confirm {
                     let work = self.rooms.rollover(true, &by);
-                    serde_json::to_value(Self::with_progress(work, "working on the rooms", answers).await?)
+                    serde_json::to_value(Self::with_progress(Box::pin(work), "working on the rooms", answers).await?)
                 } else {
                     serde_json::to_value(self.rooms.rollover_preview(import).await?)
                 };

@@ -157,15 +157,15 @@ impl Inner {
         let mut fetched = Wanted::new();
         let mut rest = Wanted::new();
         if users.iter().filter(|missing| missing.met.is_some()).count() <= FETCHED_MAX {
-            let fetches = users.into_iter().map(|missing| async move {
+            let asked = users.into_iter().map(|missing| async move {
                 let done = match missing.met {
                     Some(user) => self.fetch(user, &missing.user_id, terms).await.is_ok(),
                     None => false,
                 };
                 (done, missing)
             });
-            let mut fetches = stream::iter(fetches).buffer_unordered(ASKED_AT_ONCE);
-            while let Some((done, missing)) = fetches.next().await {
+            let mut answers = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
+            while let Some((done, missing)) = answers.next().await {
                 if done { &mut fetched } else { &mut rest }.insert(missing.user_id, missing.devices);
             }
         } else {

@@ -224,7 +224,7 @@ impl Inbox {
         let lane = worker.lanes.entry(origin.clone()).or_default();
         if lane.push(row) {
             let (inbox, room) = (self.clone(), room.clone());
-            tokio::spawn(async move { inbox.work_lane(&room, &origin).await });
+            tokio::spawn(async move { Box::pin(inbox.work_lane(&room, &origin)).await });
         }
     }
 

@@ -57,7 +57,7 @@ impl Rooms {
             }
             self.receive_bridging(room, origin, event, &mut states).await
         };
-        let received = self.parts.clock.timeout(TIME_MAX, receiving).await;
+        let received = self.parts.clock.timeout(TIME_MAX, Box::pin(receiving)).await;
         received.unwrap_or(Err(ReceiveError::Answer("it took too long")))
     }
 
@@ -152,13 +152,12 @@ impl Rooms {
         let mut footing = Footing { known: Known::new(), states: Vec::new(), missing: Vec::new() };
         for id in &event.pdu().prev_events {
             let here = self.parts.events.in_room(room.number, id).await?;
-            let state = match here.filter(|event| state_before::has_state(event)) {
-                Some(event) => event.header.state_after,
-                None => {
-                    *states = states.checked_sub(1).ok_or(ReceiveError::Answer("too many states are missing"))?;
-                    footing.missing.push(id.clone());
-                    self.state_from_others(room, &servers, id).await?
-                }
+            let state = if let Some(event) = here.filter(|event| state_before::has_state(event)) {
+                event.header.state_after
+            } else {
+                *states = states.checked_sub(1).ok_or(ReceiveError::Answer("too many states are missing"))?;
+                footing.missing.push(id.clone());
+                self.state_from_others(room, &servers, id).await?
             };
             if !footing.states.contains(&state) {
                 footing.states.push(state);
@@ -187,7 +186,7 @@ impl Rooms {
         };
         add(pdu.sender.server_name());
         for (number, _) in room.view().servers.iter().take(2 * SERVERS_MAX) {
-            add(&*self.parts.store.server_name(*number).await?);
+            add(&self.parts.store.server_name(*number).await?);
         }
         servers.truncate(SERVERS_MAX);
         Ok(servers)
@@ -251,29 +250,28 @@ impl Rooms {
         server: &ServerName,
         event: &EventId,
     ) -> Result<StateRoot, ReceiveError> {
-        let (root, mut batch) = self.state_before_from(room, server, event).await?;
+        let (before, mut batch) = self.state_before_from(room, server, event).await?;
         let here = self.parts.events.in_room(room.number, event).await?;
         let mut added = Outliers::default();
-        let pdu = match &here {
-            Some(here) => here.pdu.clone(),
-            None => {
-                let fetched = self.fetch_event(room, server, event).await?;
-                let pdu = fetched.pdu().clone();
-                added = self.add_outliers(&**room, vec![fetched], &mut batch).await?;
-                pdu
-            }
+        let pdu = if let Some(here) = &here {
+            here.pdu.clone()
+        } else {
+            let fetched = self.fetch_event(room, server, event).await?;
+            let pdu = fetched.pdu().clone();
+            added = self.add_outliers(&**room, vec![fetched], &mut batch).await?;
+            pdu
         };
         let number = here.filter(|here| !here.pdu.rejected).map(|here| here.number);
         let number = number.or_else(|| added.numbers.get(event).copied());
-        let root = match (pdu.state_pair(), number) {
+        let after = match (pdu.state_pair(), number) {
             (Some((kind, key)), Some(number)) => {
                 let pair = self.parts.store.mint_state_key(&kind, key, &mut batch).await?;
-                self.parts.tree.apply(root, &[(pair, Some(number))], &mut batch).await?
+                self.parts.tree.apply(before, &[(pair, Some(number))], &mut batch).await?
             }
-            _ => root,
+            _ => before,
         };
         self.parts.store.commit(batch).await?;
-        Ok(root)
+        Ok(after)
     }
 
     /// The state before an event as another server has it, and the batch that makes it stored here.
@@ -310,7 +308,7 @@ impl Rooms {
         if !entries.iter().any(|(_, number)| *number == Some(create)) {
             return Err(ReceiveError::Answer("a state without the room's create event"));
         }
-        let root = self.parts.tree.apply(StateRoot::EMPTY, &entries, &mut batch).await?;
-        Ok((root, batch))
+        let state = self.parts.tree.apply(StateRoot::EMPTY, &entries, &mut batch).await?;
+        Ok((state, batch))
     }
 }

@@ -3,15 +3,9 @@
 use ruma::{room_version_rules::RoomVersionRules, signatures::Verified as Hashes};
 
 use super::Refusal;
-use crate::event::{Pdu, redact};
+use crate::event::{Pdu, sign};
 
 /// The event as it may be used.
 pub(super) fn check(pdu: Pdu, hashes: &Hashes, rules: &RoomVersionRules) -> Result<Pdu, Refusal> {
-    if matches!(hashes, Hashes::All) {
-        return Ok(pdu);
-    }
-    let invalid = |error: &dyn std::fmt::Display| Refusal::Format(error.to_string());
-    let json = redact::redact(&pdu.json, &rules.redaction).map_err(|error| invalid(&error))?;
-    // The id is the hash of the redacted form: it stays.
-    Pdu::from_stored(pdu.event_id.clone(), json).map_err(|error| invalid(&error))
+    sign::redact_if_hash_wrong(pdu, hashes, rules).map_err(|error| Refusal::Format(error.to_string()))
 }
