@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::service::{Inner, Outbound, SERVERS_MAX};
 use crate::{
+    remote::keys::OwnKeys,
     store::{Order, Position, RoomNo, ServerNo, StoreError, schema::federation::OUTGOING},
     users::Answers,
 };
@@ -32,6 +33,8 @@ pub enum FederationOrder {
         /// Its name.
         server: String,
     },
+    /// Sign with a new key from the next start on.
+    FederationRotateKey {},
 }
 
 impl FederationOrder {
@@ -85,6 +88,7 @@ impl Outbound {
         let done = match order {
             FederationOrder::FederationStatus { server } => self.order_status(server, answers).await,
             FederationOrder::FederationRetry { server } => self.order_retry(&server).await,
+            FederationOrder::FederationRotateKey {} => self.order_rotation().await,
         };
         let last = done.unwrap_or_else(|error| FederationAnswer::Failed(error.to_string()));
         answers.send(&last).await;
@@ -111,6 +115,11 @@ impl Outbound {
         self.0.parts.remote.destinations().heard_from(&name).await?;
         self.0.board.release(number, true);
         Ok(FederationAnswer::Done(format!("{name} is tried again at once")))
+    }
+
+    async fn order_rotation(&self) -> Result<FederationAnswer, StoreError> {
+        OwnKeys::order_rotation(&self.0.parts.store).await?;
+        Ok(FederationAnswer::Done("the next start of the server makes a new signing key".to_owned()))
     }
 }
 

@@ -187,7 +187,7 @@ impl Worker {
                 Ok(true)
             }
             Outcome::Down => {
-                let until_ms = self.inner.parts.remote.destinations().pausing(&self.name).await?;
+                let until_ms = self.inner.parts.remote.destinations().get(&self.name).await?.retry_at_ms;
                 let keep = !retried && transaction.bytes() <= KEPT_BYTES_MAX;
                 if keep {
                     self.inner.board.with(self.server, |d| d.unanswered = Some(transaction));
@@ -195,7 +195,8 @@ impl Worker {
                     self.take_back(&mut transaction);
                 }
                 self.inner.parts.outbox.set_down(self.server, true);
-                self.give_up(until_ms.unwrap_or_else(|| self.now_ms() + STORE_MS));
+                // 0 if it was heard from meanwhile.
+                self.give_up(if until_ms > 0 { until_ms } else { self.now_ms() + STORE_MS });
                 Ok(false)
             }
             Outcome::Refused(error) => {

@@ -1,6 +1,6 @@
 //! What was acknowledged reaches other servers, though the program is killed on the way.
 
-use std::{collections::HashSet, io::Write as _, time::Duration};
+use std::{collections::HashSet, io::Write as _};
 
 use homeroom::store::{
     Batch, Durability, Store, StoreOptions,
@@ -28,11 +28,8 @@ async fn ask(process: &Process, token: &str, method: Method, path: &str, body: V
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_when_the_program_is_killed() {
     let fake = Fake::start().await;
-    // Slow, so that there is always something on its way.
-    fake.answer(Method::PUT, SEND, |_| {
-        std::thread::sleep(Duration::from_millis(20));
-        Reply::ok(json!({ "pdus": {} }))
-    });
+    // What comes is never answered, so there is always something on its way, and more that waits.
+    fake.answer(Method::PUT, SEND, |_| Reply::Stall);
     let folder = tempfile::tempdir().unwrap();
     authority::certify(folder.path());
     let config = write_config(folder.path());
@@ -64,6 +61,7 @@ async fn nothing_acknowledged_is_lost_when_the_program_is_killed() {
     let came: HashSet<String> = all_texts(&fake).into_iter().collect();
     let is_missing = acknowledged.iter().any(|text| !came.contains(text));
     assert!(is_missing, "it was killed when everything had arrived, which proves nothing");
+    fake.answer(Method::PUT, SEND, |_| Reply::ok(json!({ "pdus": {} })));
     let process = Process::start(&config).await;
     let mut came = HashSet::new();
     fake.until(|received| {

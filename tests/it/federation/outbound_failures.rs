@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     Fake, Reply,
-    outbound::{MINUTE, SEND, Story, all_texts, edu_text, edus, take, texts, until_text},
+    outbound::{MINUTE, SEND, Story, all_texts, edu_text, edus, texts, transactions, until_text},
 };
 
 /// Answers with what is said last.
@@ -41,8 +41,8 @@ async fn until_failing(story: &Story, fake: &Fake) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_missed_is_told_in_full_when_it_is_little() {
     let fake = Fake::start().await;
-    let reply = switch(&fake, unavailable());
     let story = Story::start(2, &[&fake]).await;
+    let reply = switch(&fake, unavailable());
     story.say("0").await;
     until_failing(&story, &fake).await;
     for n in 1..20 {
@@ -52,12 +52,12 @@ async fn what_a_server_missed_is_told_in_full_when_it_is_little() {
     let line = story.status(&fake).await;
     assert_eq!((line.events_behind, line.rooms_behind, line.rooms, line.edus_waiting), (20, 2, 2, 1), "{line:?}");
     assert!(line.failures == 1 && line.failing_since_ms > 0 && line.retry_at_ms > story.clock.now_ms());
-    let tries = fake.received(SEND).len();
+    let tries = transactions(&fake).len();
     assert_eq!(tries, 1, "it is left alone");
     *reply.lock().unwrap() = ok();
     story.clock.advance(MINUTE);
     until_text(&fake, "19").await;
-    let transactions = fake.received(SEND);
+    let transactions = transactions(&fake);
     assert_eq!(transactions[1].segment(3), transactions[0].segment(3), "what may have arrived goes again as it was");
     assert_eq!(transactions[1].body, transactions[0].body);
     assert_eq!(all_texts(&fake)[1..], (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
@@ -75,8 +75,8 @@ async fn what_a_server_missed_is_told_in_full_when_it_is_little() {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_long_outage_the_newest_event_of_each_room_comes_first() {
     let fake = Fake::start().await;
-    let reply = switch(&fake, unavailable());
     let story = Story::start(3, &[&fake]).await;
+    let reply = switch(&fake, unavailable());
     story.say("first").await;
     until_failing(&story, &fake).await;
     for n in 0..90 {
@@ -95,9 +95,8 @@ async fn after_a_long_outage_the_newest_event_of_each_room_comes_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn backoff_and_backlog_outlast_a_restart() {
     let (fake, other) = (Fake::start().await, Fake::start().await);
-    let reply = switch(&fake, unavailable());
-    take(&other);
     let story = Story::start(1, &[&fake, &other]).await;
+    let reply = switch(&fake, unavailable());
     story.say("one").await;
     story.to_device(&fake, "message").await;
     until_failing(&story, &fake).await;
@@ -106,14 +105,14 @@ async fn backoff_and_backlog_outlast_a_restart() {
     let story = story.restart().await;
     story.say("three").await;
     until_text(&other, "three").await;
-    assert_eq!(fake.received(SEND).len(), 1, "it is still left alone");
+    assert_eq!(transactions(&fake).len(), 1, "it is still left alone");
     let after = story.status(&fake).await;
     assert_eq!((after.retry_at_ms, after.failures, after.events_behind), (before.retry_at_ms, 1, 3), "{after:?}");
     *reply.lock().unwrap() = ok();
     story.clock.advance(MINUTE);
     until_text(&fake, "three").await;
     assert_eq!(all_texts(&fake)[1..], ["one", "two", "three"]);
-    let messages: Vec<String> = fake.received(SEND).iter().skip(1).flat_map(edus).map(|edu| edu_text(&edu)).collect();
+    let messages: Vec<String> = transactions(&fake).iter().skip(1).flat_map(edus).map(|edu| edu_text(&edu)).collect();
     assert_eq!(messages, ["message"]);
 }
 
@@ -144,15 +143,15 @@ async fn an_item_that_is_not_taken_is_dropped_and_the_others_arrive() {
     let poisoned = fake.received(SEND).iter().filter(|received| texts(received) == ["poison"]).count();
     assert_eq!(poisoned, 1, "alone, once");
     let taken: Vec<String> =
-        fake.received(SEND).iter().skip(1).map(texts).filter(|texts| is_taken(texts)).flatten().collect();
+        transactions(&fake).iter().skip(1).map(texts).filter(|texts| is_taken(texts)).flatten().collect();
     assert_eq!(taken, ["0", "1", "2", "3", "4", "6", "7", "8", "9", "10", "11"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_refuses_everything_is_left_alone_and_told_later() {
     let fake = Fake::start().await;
-    let reply = switch(&fake, Reply::Json(403, json!({ "errcode": "M_FORBIDDEN" })));
     let story = Story::start(1, &[&fake]).await;
+    let reply = switch(&fake, Reply::Json(403, json!({ "errcode": "M_FORBIDDEN" })));
     story.say("one").await;
     until_failing(&story, &fake).await;
     story.say("two").await;
@@ -165,8 +164,8 @@ async fn a_server_that_refuses_everything_is_left_alone_and_told_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_at_the_command_line_can_have_a_server_tried_at_once() {
     let fake = Fake::start().await;
-    let reply = switch(&fake, unavailable());
     let story = Story::start(1, &[&fake]).await;
+    let reply = switch(&fake, unavailable());
     story.say("one").await;
     until_failing(&story, &fake).await;
     *reply.lock().unwrap() = ok();
@@ -182,8 +181,8 @@ async fn somebody_at_the_command_line_can_have_a_server_tried_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_wait_for_a_server_that_is_down_and_typing_does_not() {
     let fake = Fake::start().await;
-    let reply = switch(&fake, unavailable());
     let story = Story::start(1, &[&fake]).await;
+    let reply = switch(&fake, unavailable());
     let event = story.say("one").await;
     until_failing(&story, &fake).await;
     let services = story.server.app().services();
