@@ -99,6 +99,8 @@ pub(super) enum FederationCommand {
         /// Its name
         server: String,
     },
+    /// Sign with a new key from the next start on; the old one stays good for what it has signed
+    RotateKey,
 }
 
 #[derive(Debug, Subcommand)]

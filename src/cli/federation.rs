@@ -20,6 +20,7 @@ pub(super) fn federation(config: &Config, command: &FederationCommand) -> Result
             let order = FederationOrder::FederationRetry { server: server.clone() };
             ask(config, &order, |line| Ok(as_text(line)))
         }
+        FederationCommand::RotateKey => ask(config, &FederationOrder::FederationRotateKey {}, |line| Ok(as_text(line))),
     }
 }
 
