@@ -110,10 +110,12 @@ impl Check<'_> {
         })
     }
 
-    /// The state after an accepted event is the state before it with the event, if it is state.
+    /// The state after an event is the state before it with the event, if it is state and was not rejected. Of events
+    /// without a place in history no state is known.
     fn step(&self, number: EventNo, event: &StoredEvent, pdu: &Pdu) -> Result<Option<&'static str>, StoreError> {
         let header = &event.header;
-        let Some((kind, key)) = pdu.state_pair().filter(|_| header.verdict == Verdict::Accepted) else {
+        let counts = matches!(header.verdict, Verdict::Accepted | Verdict::SoftFailed(_));
+        let Some((kind, key)) = pdu.state_pair().filter(|_| counts) else {
             return Ok(
                 (header.state_before != header.state_after).then_some("changes the state though it is no state event")
             );

@@ -8,6 +8,7 @@
 //! | `states` | the state trees |
 //! | `events` | events, timelines, relations |
 //! | `rooms` | memberships, receipts, aliases |
+//! | `federation` | other servers: rooms, inbox, what goes out, device lists |
 //! | `users` | accounts, sessions, account data, uploads |
 //! | `school` | people of rosters and their accounts |
 //! | `keys` | end-to-end keys, messages to devices, backups |
@@ -16,6 +17,7 @@
 //! or a running one as it was when [`check_folder`] opened it.
 
 mod events;
+mod federation;
 mod keys;
 mod names;
 mod report;

@@ -6,7 +6,7 @@ use super::{events::is_event_id, rows::Check, states::States};
 use crate::{
     event::{Pdu, content},
     store::{
-        Event, EventNo, RoomNo, StoreError, UserNo,
+        EventNo, RoomNo, StoreError, UserNo,
         schema::{
             ROOM_NAMES, STATE_KEY_NAMES, STATE_KEY_NUMBERS, USER_NAMES, USER_NUMBERS,
             rooms::{
@@ -76,6 +76,8 @@ impl Check<'_> {
         })
     }
 
+    /// What is wrong with the event behind a membership. One that came with a room's state has no place in the timeline,
+    /// and stands in the room's state like every other.
     fn member(
         &self,
         states: &mut States,
@@ -99,9 +101,6 @@ impl Check<'_> {
         let said = content::membership(&pdu.content).map(|said| said.to_string());
         if said.as_deref() != Some(word(membership)) {
             return Ok(Some("the event says something else"));
-        }
-        if stored.order == Event::UNPLACED {
-            return Ok(None);
         }
         let state = self.current_state(states, room)?;
         let key = self.get(&STATE_KEY_NUMBERS, &format!("m.room.member\0{name}"))?;
@@ -141,7 +140,7 @@ impl Check<'_> {
         })
     }
 
-    fn is_room(&mut self, table: &'static str, room: RoomNo) -> Result<(), StoreError> {
+    pub(super) fn is_room(&mut self, table: &'static str, room: RoomNo) -> Result<(), StoreError> {
         if !self.has(&ROOMS, &room)? || !self.has(&ROOM_NAMES, &room.0)? {
             self.report.find(table, || format!("room {} is not known", room.0));
         }

@@ -39,6 +39,7 @@ fn check_engine(engine: &Engine) -> Result<Report, StoreError> {
     check.rooms()?;
     check.members(&mut states)?;
     check.receipts_and_aliases()?;
+    check.federation(&mut states)?;
     check.users()?;
     check.keys()?;
     check.media()?;

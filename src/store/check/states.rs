@@ -7,7 +7,7 @@ use crate::store::{
     EventNo, RoomNo, StoreError,
     schema::{
         STATE_KEY_NAMES,
-        rooms::{EVENTS, STATE_NODES, TIMELINE},
+        rooms::{EVENTS, HEADS, STATE_NODES, TIMELINE},
     },
     state_tree::{
         StateRoot,
@@ -139,16 +139,21 @@ impl Check<'_> {
         Ok(all)
     }
 
-    /// The state after the newest event of a room's timeline.
+    /// The state that a room is in: the one it was found to be in where it has several ends, or else the one after the
+    /// newest event of its timeline.
     pub(super) fn current_state(&self, states: &mut States, room: RoomNo) -> Result<StateRoot, StoreError> {
         if let Some(state) = states.current.get(&room) {
             return Ok(*state);
         }
-        let event = match self.last(&TIMELINE, &room)? {
-            Some((_, newest)) => self.get(&EVENTS, &(room, newest))?,
-            None => None,
+        let state = if let Some(head) = self.get(&HEADS, &room)? {
+            head.state
+        } else {
+            let event = match self.last(&TIMELINE, &room)? {
+                Some((_, newest)) => self.get(&EVENTS, &(room, newest))?,
+                None => None,
+            };
+            event.map_or(StateRoot::EMPTY, |event| event.header.state_after)
         };
-        let state = event.map_or(StateRoot::EMPTY, |event| event.header.state_after);
         states.current.insert(room, state);
         Ok(state)
     }

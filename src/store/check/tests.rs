@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
 
+mod federation;
+
 use std::{path::Path, sync::Arc};
 
 use ruma::{

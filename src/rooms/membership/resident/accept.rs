@@ -53,6 +53,7 @@ impl Rooms {
     pub async fn accept_leave(&self, handed: &Handed<'_>) -> Result<(), RoomsError> {
         let room = self.resident_room(handed.room_id, handed.origin).await?;
         let pdu = Self::check_handed(&room, handed, &MembershipState::Leave)?;
+        self.check_newcomer(&room, &pdu.sender).await?;
         self.take_in(&room, handed.origin, &pdu.json).await.map(drop)
     }
 

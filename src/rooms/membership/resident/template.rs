@@ -60,10 +60,7 @@ impl Rooms {
             return Err(RoomsError::Forbidden("the user is of another server".to_owned()));
         }
         let room = self.resident_room(room_id, origin).await?;
-        let entering = matches!(membership, MembershipState::Join | MembershipState::Knock);
-        if entering {
-            self.check_newcomer(&room, user_id).await?;
-        }
+        self.check_newcomer(&room, user_id).await?;
         if versions.is_some_and(|versions| !versions.contains(&room.version)) {
             return Err(RoomsError::IncompatibleVersion(room.version.clone()));
         }
@@ -80,7 +77,7 @@ impl Rooms {
         Ok(Template { version: room.version.clone(), event })
     }
 
-    /// Refuses users of other servers whom the policy shows no such room.
+    /// Refuses users of other servers who have nothing to do with a room, and whom the policy shows none such.
     ///
     /// # Errors
     /// [`RoomsError::NoRoom`], as if there were none.
