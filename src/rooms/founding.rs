@@ -12,10 +12,9 @@ use ruma::{
 use super::{
     NewEvent, Rooms, RoomsError, Writer,
     append::{header, timeline_row},
-    effects::Effects,
     registry::content_of,
     room::{Extremity, Room, RoomView},
-    writer::{Gaps, Placed},
+    writer::Placed,
     writes::NewRoomId,
 };
 use crate::{
@@ -65,25 +64,11 @@ impl Rooms {
         let record = RoomRecord { version: version.to_string(), created_ms: self.parts.clock.now_ms() };
         batch.put(&ROOMS, &number, &record);
 
-        let view = first_view(&create, &rules, state);
-        let room =
-            Arc::new(Room::new(create.pdu.room_id.clone(), number, version.clone(), rules, Arc::new(view.clone())));
+        let extremities = vec![Extremity::of(&create)];
+        let view = RoomView { state, extremities, ..first_view(&create, &rules) };
+        let room = Room::new(create.pdu.room_id.clone(), number, version.clone(), rules, Arc::new(view));
         room.load_tail(&[], true);
-        let head = room.head.clone().lock_owned().await;
-        Ok(Writer {
-            rooms: self.clone(),
-            room,
-            head,
-            view,
-            batch,
-            added: vec![create],
-            placed,
-            gaps: Gaps::default(),
-            effects: Effects::default(),
-            outgoing: false,
-            new: true,
-            house: false,
-        })
+        Ok(Writer { added: vec![create], placed, ..self.first_writer(room, batch).await })
     }
 
     /// Builds a create event for a room that does not exist. In version 12 the room id is the event's hash: what one
@@ -116,11 +101,12 @@ impl Rooms {
     }
 }
 
-fn first_view(create: &Arc<Event>, rules: &RoomVersionRules, state: StateRoot) -> RoomView {
+/// What is true of a room of which only the create event is known, with no state yet.
+pub(super) fn first_view(create: &Arc<Event>, rules: &RoomVersionRules) -> RoomView {
     let created = Create::read(&create.pdu.content, &create.pdu.sender, rules);
     RoomView {
-        state,
-        extremities: vec![Extremity::of(create)],
+        state: StateRoot::EMPTY,
+        extremities: Vec::new(),
         forked: false,
         power: Arc::new(PowerLevels::read(rules, &create.pdu, None)),
         join_rules: Arc::new(JoinRules::read(&content_of(None))),

@@ -8,11 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use ruma::{
-    OwnedRoomId, OwnedServerName, RoomId, ServerName,
-    events::{StateEventType, room::history_visibility::HistoryVisibility},
-    room::JoinRuleKind,
-};
+use ruma::{OwnedRoomId, OwnedServerName, RoomId, ServerName, events::StateEventType};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -220,9 +216,7 @@ impl Rooms {
             return Ok(false);
         }
         let view = room.view();
-        let open =
-            matches!(view.join_rules.rule, JoinRuleKind::Public | JoinRuleKind::Knock | JoinRuleKind::KnockRestricted);
-        if open || view.history_visibility == HistoryVisibility::WorldReadable {
+        if view.is_open() {
             return Ok(true);
         }
         let Some(number) = self.store().server(server).await? else { return Ok(false) };

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use ruma::{
     EventId, OwnedEventId, OwnedRoomId, RoomVersionId, ServerName, events::room::history_visibility::HistoryVisibility,
-    room_version_rules::RoomVersionRules,
+    room::JoinRuleKind, room_version_rules::RoomVersionRules,
 };
 
 use crate::{
@@ -143,6 +143,12 @@ impl RoomView {
     /// Whether the room lets a server take part (spec v1.19, "Server Access Control Lists").
     pub fn admits(&self, server: &ServerName) -> bool {
         self.acl.as_ref().is_none_or(|acl| acl.allows(server))
+    }
+
+    /// Whether anybody may know of the room: everyone may read it, or could join or knock.
+    pub fn is_open(&self) -> bool {
+        matches!(self.join_rules.rule, JoinRuleKind::Public | JoinRuleKind::Knock | JoinRuleKind::KnockRestricted)
+            || self.history_visibility == HistoryVisibility::WorldReadable
     }
 
     /// Whether another server has a joined member.

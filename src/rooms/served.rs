@@ -38,19 +38,7 @@ impl ServerReader {
         for id in from.iter().take(NAMED_MAX) {
             walk.push(self, id).await?;
         }
-        let mut texts = Vec::new();
-        while let Some(event) = walk.next() {
-            if let Some(text) = self.text(&event).await? {
-                texts.push(text);
-            }
-            if texts.len() >= limit || walk.seen.len() >= LOOKED_AT_MAX {
-                break;
-            }
-            for id in &event.pdu.prev_events {
-                walk.push(self, id).await?;
-            }
-        }
-        Ok(texts)
+        self.texts_on(walk, 0, limit).await
     }
 
     /// Events before `latest` that are neither `earliest` nor before them, oldest first, the newest so many. What the
@@ -72,6 +60,13 @@ impl ServerReader {
                 walk.push(self, id).await?;
             }
         }
+        let mut texts = self.texts_on(walk, min_depth, limit).await?;
+        texts.reverse();
+        Ok(texts)
+    }
+
+    /// What the server may have of the events on a walk, the first so many of a depth.
+    async fn texts_on(&self, mut walk: Walk, min_depth: u64, limit: usize) -> Result<Vec<Box<str>>, RoomsError> {
         let mut texts = Vec::new();
         while let Some(event) = walk.next() {
             if event.pdu.depth < min_depth {
@@ -87,7 +82,6 @@ impl ServerReader {
                 walk.push(self, id).await?;
             }
         }
-        texts.reverse();
         Ok(texts)
     }
 

@@ -8,7 +8,7 @@ use ruma::{
         StateEventType,
         room::{guest_access::GuestAccess, history_visibility::HistoryVisibility},
     },
-    room::{JoinRuleKind, JoinRuleSummary, RoomSummary},
+    room::{JoinRuleSummary, RoomSummary},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -88,9 +88,7 @@ impl Rooms {
             return Ok(false);
         }
         let view = room.view();
-        let open =
-            matches!(view.join_rules.rule, JoinRuleKind::Public | JoinRuleKind::Knock | JoinRuleKind::KnockRestricted);
-        if open || view.history_visibility == HistoryVisibility::WorldReadable {
+        if view.is_open() {
             return Ok(true);
         }
         let Some((user, _)) = viewer else { return Ok(false) };

@@ -121,12 +121,11 @@ impl Rooms {
     /// Waits for the room's lock.
     pub async fn writer(&self, room: &Arc<Room>) -> Writer {
         let head = room.head.clone().lock_owned().await;
-        let view = RoomView::clone(&head);
         Writer {
+            view: RoomView::clone(&head),
             rooms: self.clone(),
             room: room.clone(),
             head,
-            view,
             batch: Batch::new(),
             added: Vec::new(),
             placed: Placed::default(),
@@ -136,6 +135,12 @@ impl Rooms {
             new: false,
             house: false,
         }
+    }
+
+    /// The lock of a room that is being made, of which nobody knows yet.
+    pub(super) async fn first_writer(&self, room: Room, batch: Batch) -> Writer {
+        let room = Arc::new(room);
+        Writer { batch, new: true, ..self.writer(&room).await }
     }
 
     pub(super) fn draft(

@@ -2,25 +2,12 @@
 
 use std::sync::Arc;
 
-use ruma::{
-    OwnedRoomId, RoomVersionId,
-    events::{StateEventType, room::history_visibility::HistoryVisibility},
-};
+use ruma::{OwnedRoomId, RoomVersionId, events::StateEventType};
 
 use super::{ReceiveError, Verified, house_rules, outliers::Ground};
 use crate::{
-    event::{
-        Pdu, PowerLevels, auth,
-        content::{self, Create, JoinRules},
-        room_version,
-    },
-    rooms::{
-        Room, RoomView, Rooms, RoomsError, Writer,
-        append::Arrival,
-        effects::Effects,
-        registry::content_of,
-        writer::{Gaps, Placed},
-    },
+    event::{Pdu, auth, content, room_version},
+    rooms::{Room, Rooms, RoomsError, Writer, append::Arrival, founding::first_view},
     store::{
         Batch, Event, EventNo, StateKeyNo,
         schema::rooms::{ROOMS, RoomRecord},
@@ -118,39 +105,8 @@ impl Rooms {
         let create = self.parts.events.require(number, create).await?;
         let record = RoomRecord { version: version.to_string(), created_ms: self.parts.clock.now_ms() };
         batch.put(&ROOMS, &number, &record);
-        let view = RoomView {
-            state: StateRoot::EMPTY,
-            extremities: Vec::new(),
-            forked: false,
-            created: Arc::new(Create::read(&create.pdu.content, &create.pdu.sender, &rules)),
-            power: Arc::new(PowerLevels::read(&rules, &create.pdu, None)),
-            power_event: None,
-            join_rules: Arc::new(JoinRules::read(&content_of(None))),
-            history_visibility: HistoryVisibility::Shared,
-            joined: Arc::from([]),
-            joined_count: 0,
-            invited_count: 0,
-            servers: Arc::from([]),
-            acl: None,
-            policy_server: None,
-            create,
-        };
-        let room = Arc::new(Room::new(room_id.clone(), number, version.clone(), rules, Arc::new(view.clone())));
-        let head = room.head.clone().lock_owned().await;
-        Ok(Writer {
-            rooms: self.clone(),
-            room,
-            head,
-            view,
-            batch,
-            added: Vec::new(),
-            placed: Placed::default(),
-            gaps: Gaps::default(),
-            effects: Effects::default(),
-            outgoing: false,
-            new: true,
-            house: false,
-        })
+        let view = Arc::new(first_view(&create, &rules));
+        Ok(self.first_writer(Room::new(room_id.clone(), number, version.clone(), rules, view), batch).await)
     }
 }
 
