@@ -49,6 +49,20 @@ impl Rooms {
         Ok(false)
     }
 
+    /// Whether a user of another server has come into a room in which somebody of this one already was.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn came_to_us(&self, user: UserNo) -> Result<bool, StoreError> {
+        for entry in self.user_rooms(user).await?.iter() {
+            let before = Position(entry.record.position.0.saturating_sub(1));
+            if entry.record.membership == Membership::Join && self.is_inhabited_since(&entry.room, before).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn is_inhabited_since(&self, room: &Room, at: Position) -> Result<bool, StoreError> {
         for local in room.view().joined.iter().take(ASKED_MAX) {
             let record = self.membership(room.number, UserNo(*local)).await?;

@@ -124,9 +124,8 @@ impl Effects {
             rows.extend(server_joined(parts, room, view, target.server_name(), old, membership, batch).await?);
         }
         self.changed.push(user);
-        // Who is found in a room that this server enters anew is met when somebody asks for them.
-        let meets = if local { !view.servers.is_empty() } else { self.changed.len() == 1 && !view.joined.is_empty() };
-        if meets && membership == Membership::Join && old != Some(Membership::Join) {
+        // Other servers there are to be told of a newcomer's devices.
+        if local && !view.servers.is_empty() && membership == Membership::Join && old != Some(Membership::Join) {
             mark_met(batch, user, &parts.notifier);
         }
         // Who is invited and joins in one commit: what this batch has made of them is not in the tables yet.

@@ -28,6 +28,7 @@
 //! | `threads` | replies of threads, counted and listed |
 //! | `send` | messages, state, redactions; `transactions`: a request sent twice makes one event |
 //! | `contact` | who may know of whom, and of which rooms |
+//! | `device_sharing` | whose devices which servers follow |
 //! | `create`, `upgrade` | new rooms, and rooms that replace others |
 //! | `membership` | invite, join, knock, leave, kick, ban, unban, forget |
 //! | `remote_directory`, `remote_profile` | aliases, published rooms and profiles, between servers |

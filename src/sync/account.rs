@@ -15,7 +15,10 @@ use super::{
 use crate::{
     event::content,
     rooms::Room,
-    store::{Event, Position, UserNo},
+    store::{
+        Event, Order, Position, UserNo,
+        schema::rooms::{MEMBERS, Membership},
+    },
     users::AccountDataItem,
 };
 
@@ -33,12 +36,6 @@ pub(super) struct Company {
 }
 
 impl Company {
-    /// A room the reader has just come into, or just left.
-    pub(super) fn room(&self, room: &Room, came: bool) {
-        let set = if came { &self.came } else { &self.went };
-        set.lock().extend(room.view().joined.iter().take(COMPANY_MAX).map(|user| UserNo(*user)));
-    }
-
     fn note(&self, user: UserNo, event: &Event) {
         match content::membership(&event.pdu.content) {
             Some(ruma::events::room::member::MembershipState::Join) => self.came.lock().insert(user),
@@ -106,6 +103,21 @@ impl Round<'_> {
             body.key(out, key);
             json::value(out, &counts.unused_fallback);
         }
+        Ok(())
+    }
+
+    /// Notes who is in a room that the reader has just come into, or just left.
+    pub(super) async fn note_room(&self, room: &Room, came: bool) -> Result<(), SyncError> {
+        let view = room.view();
+        let mut company: Vec<UserNo> = view.joined.iter().take(COMPANY_MAX).map(|user| UserNo(*user)).collect();
+        if !view.servers.is_empty() {
+            let members =
+                self.parts.rooms.store().prefix(&MEMBERS, &room.number, Order::Ascending, COMPANY_MAX).await?;
+            let joined = members.into_iter().filter(|(_, member)| member.membership == Membership::Join);
+            company.extend(joined.map(|((_, user), _)| user));
+        }
+        let set = if came { &self.company.came } else { &self.company.went };
+        set.lock().extend(company);
         Ok(())
     }
 

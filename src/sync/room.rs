@@ -82,7 +82,7 @@ impl Round<'_> {
         .await?;
         match (self.since, since) {
             (Some(_), Some(_)) => self.note_company(&timeline, &state).await?,
-            (Some(_), None) => self.company.room(room, true),
+            (Some(_), None) => self.note_room(room, true).await?,
             (None, _) => {}
         }
         if timeline.events.is_empty()
@@ -119,7 +119,7 @@ impl Round<'_> {
             return Ok(false);
         }
         if since.is_some() {
-            self.company.room(room, false);
+            self.note_room(room, false).await?;
         }
         let forgotten = self.parts.rooms.store().get(&FORGOTTEN, &(self.user, room.number)).await?.is_some();
         if forgotten && since.is_none() {

@@ -35,8 +35,8 @@ pub(super) fn mark_signed(batch: &mut Batch, user: UserNo, signer: UserNo, notif
     mark(batch, KeyChange { user, seen_by: Some(signer) }, signer, notifier);
 }
 
-/// Adds to `batch` that a user has come into a room with others of this server or of another: those who follow the user's
-/// list, or are to be told of it, look whether they do. The user's own devices see the change, nobody else's.
+/// Adds to `batch` that a user has come into a room with users of other servers, which are to be told of the user's list
+/// unless they know it. The user's own devices see the change, nobody else's here.
 pub fn mark_met(batch: &mut Batch, user: UserNo, notifier: &Notifier) {
     mark(batch, KeyChange { user, seen_by: Some(user) }, user, notifier);
 }

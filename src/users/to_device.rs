@@ -2,6 +2,8 @@
 //!
 //! Specification v1.19, client-server API, "Send-to-Device messaging".
 
+mod receive;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -9,12 +11,13 @@ use std::{
 
 use parking_lot::RwLock;
 use ruma::{
-    DeviceId, OwnedServerName, OwnedUserId, ServerName, UserId, events::AnyToDeviceEventContent, serde::Raw,
+    DeviceId, OwnedServerName, OwnedUserId, UserId, events::AnyToDeviceEventContent, serde::Raw,
     to_device::DeviceIdOrAllDevices,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+pub use self::receive::Brought;
 use super::locks::Locks;
 use crate::{
     clock::Clock,
@@ -23,7 +26,6 @@ use crate::{
     store::{
         Batch, Order, Position, Store, StoreError, UserNo,
         schema::{
-            federation::INBOUND_MESSAGES,
             keys::{DeliveredPart, TO_DEVICE, TO_DEVICE_PARTS, TO_DEVICE_TRANSACTIONS},
             users::DEVICES,
         },
@@ -46,10 +48,6 @@ const DEVICES_MAX: usize = 10_000;
 const PAGE: usize = 1_000;
 /// How long a transaction id is remembered, in milliseconds. Clients repeat a request within minutes.
 const TRANSACTION_MS: u64 = 24 * 3_600_000;
-/// How long it is remembered what another server brought, in milliseconds: it may have been without an answer for days.
-const RECEIVED_MS: u64 = 14 * 24 * 3_600_000;
-/// Rows of that kind that one sweep looks at.
-const SWEPT_MAX: usize = 200_000;
 /// Transactions of a device after which old ones are looked for.
 const TRANSACTIONS_BETWEEN_SWEEPS: usize = 256;
 
@@ -83,19 +81,6 @@ pub struct Sending<'a> {
     pub event_type: &'a str,
     /// Chosen by the client; the same one is not sent twice.
     pub txn_id: &'a str,
-    /// The messages.
-    pub messages: Messages,
-}
-
-/// What another server brings.
-#[derive(Debug)]
-pub struct Brought<'a> {
-    /// The sender, a user of that server.
-    pub sender: &'a UserId,
-    /// The type of all messages.
-    pub event_type: &'a str,
-    /// Chosen by that server; the same one is not taken twice.
-    pub message_id: &'a str,
     /// The messages.
     pub messages: Messages,
 }
@@ -200,62 +185,6 @@ impl ToDevice {
         batch.put(&TO_DEVICE_TRANSACTIONS, &transaction, &self.clock.now_ms());
         self.sweep_transactions(&mut batch, sending.user, sending.device_id).await?;
         self.store.commit(batch).await?;
-        Ok(())
-    }
-
-    /// Takes in messages that another server brought for devices of this one. What it brought before is passed over, and
-    /// so are messages that are too long. The caller has made sure that the sender is one of that server's users and may
-    /// reach the receivers.
-    ///
-    /// # Errors
-    /// The store failed, or too many or too long things at once.
-    pub async fn receive(&self, origin: &ServerName, brought: Brought<'_>) -> Result<(), ToDeviceError> {
-        if brought.event_type.len() > NAME_BYTES_MAX || brought.message_id.len() > NAME_BYTES_MAX {
-            return Err(ToDeviceError::NameTooLong);
-        }
-        let mut batch = Batch::new();
-        let server = self.store.mint_server(origin, &mut batch).await?;
-        let id = (server, brought.message_id.to_owned());
-        // A server's transactions come one after the other, but not those of one that plays two.
-        let _guard = self.locks.name(&format!("{origin} {}", brought.message_id)).await;
-        if self.store.get(&INBOUND_MESSAGES, &id).await?.is_some() {
-            return Ok(());
-        }
-        let mut rows = Vec::new();
-        for (user_id, messages) in &brought.messages {
-            if user_id.server_name() != self.server {
-                continue;
-            }
-            let Some(user) = self.store.user(user_id).await? else { continue };
-            for (device, content) in messages {
-                let Ok(event) = event((brought.sender, brought.event_type), content) else { continue };
-                rows.extend(self.devices(user, device).await?.into_iter().map(|id| ((user, id), event.clone())));
-                if rows.len() > MESSAGES_MAX {
-                    return Err(ToDeviceError::TooLarge);
-                }
-            }
-        }
-        self.stage(&mut batch, rows).await?;
-        batch.put(&INBOUND_MESSAGES, &id, &self.clock.now_ms());
-        self.store.commit(batch).await?;
-        Ok(())
-    }
-
-    /// Forgets which messages other servers have brought long ago.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn tidy_received(&self) -> Result<(), StoreError> {
-        let before = self.clock.now_ms().saturating_sub(RECEIVED_MS);
-        let mut batch = Batch::new();
-        for (key, at_ms) in self.store.prefix(&INBOUND_MESSAGES, &(), Order::Ascending, SWEPT_MAX).await? {
-            if at_ms < before {
-                batch.delete(&INBOUND_MESSAGES, &key);
-            }
-        }
-        if !batch.is_empty() {
-            self.store.commit(batch).await?;
-        }
         Ok(())
     }
 

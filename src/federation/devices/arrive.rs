@@ -9,7 +9,7 @@ use super::Devices;
 use crate::{
     store::{StoreError, UserNo},
     users::{
-        keys::{Followed, KeysError},
+        keys::{Followed, KeysError, Standing},
         to_device::{Brought, ToDeviceError},
     },
 };
@@ -24,10 +24,9 @@ impl Devices {
         origin: &ServerName,
         update: DeviceListUpdateContent,
     ) -> Result<(), StoreError> {
-        let Some((user, followed)) = self.told_of(origin, &update.user_id).await? else { return Ok(()) };
-        let fetching = self.0.is_fetching(user);
+        let Some((user, standing)) = self.told_of(origin, &update.user_id).await? else { return Ok(()) };
         let keys = &self.0.parts.users.keys;
-        self.settle(user, keys.update_remote_device(user, update, followed, fetching).await)
+        self.settle(user, keys.update_remote_device(user, update, standing).await)
     }
 
     /// `m.signing_key_update`: a user of `origin` has new cross-signing keys.
@@ -39,10 +38,9 @@ impl Devices {
         origin: &ServerName,
         update: SigningKeyUpdateContent,
     ) -> Result<(), StoreError> {
-        let Some((user, followed)) = self.told_of(origin, &update.user_id).await? else { return Ok(()) };
-        let fetching = self.0.is_fetching(user);
+        let Some((user, standing)) = self.told_of(origin, &update.user_id).await? else { return Ok(()) };
         let keys = &self.0.parts.users.keys;
-        self.settle(user, keys.update_remote_signing_keys(user, update, followed, fetching).await)
+        self.settle(user, keys.update_remote_signing_keys(user, update, standing).await)
     }
 
     /// `m.direct_to_device`: messages of a user of `origin`. They reach whom messages of that user may reach.
@@ -71,9 +69,9 @@ impl Devices {
         }
     }
 
-    /// The number of a user of whom a server may tell: one of its own, with whom somebody here shares a room. And whether
-    /// their list is followed.
-    async fn told_of(&self, origin: &ServerName, user_id: &UserId) -> Result<Option<(UserNo, bool)>, StoreError> {
+    /// The number of a user of whom a server may tell, one of its own with whom somebody here shares a room, and what is
+    /// known of their list.
+    async fn told_of(&self, origin: &ServerName, user_id: &UserId) -> Result<Option<(UserNo, Standing)>, StoreError> {
         if user_id.server_name() != origin {
             tracing::debug!(%origin, %user_id, "a server told of devices of another's user");
             return Ok(None);
@@ -82,7 +80,12 @@ impl Devices {
         if !self.0.parts.rooms.meets_us(user).await? {
             return Ok(None);
         }
-        Ok(Some((user, self.0.follows(user).await?)))
+        let standing = Standing {
+            followed: self.0.follows(user).await?,
+            fetching: self.0.is_fetching(user),
+            came: self.0.parts.rooms.came_to_us(user).await?,
+        };
+        Ok(Some((user, standing)))
     }
 
     fn settle(&self, user: UserNo, done: Result<Followed, KeysError>) -> Result<(), StoreError> {

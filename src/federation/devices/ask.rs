@@ -179,9 +179,18 @@ impl Inner {
         if rest.is_empty() {
             return Ok((fetched, Queried::default(), None));
         }
+        let mut given = Vec::new();
+        for user_id in rest.keys() {
+            if let Some(user) = self.stranger(user_id).await?
+                && self.parts.rooms.meets_us(user).await?
+            {
+                given.push(user);
+            }
+        }
         let request = get_keys_v1::Request::new(rest.clone());
         match self.parts.remote.send_with(&server, request, terms).await {
             Ok(answer) => {
+                self.parts.users.keys.note_given_out(&given).await?;
                 let keys = self.parts.users.keys.check_remote_answer(only_of(answer, &rest))?;
                 Ok((fetched, keys, None))
             }

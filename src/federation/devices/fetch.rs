@@ -106,7 +106,9 @@ impl Inner {
 
     /// Fetches the list of a user with whom a room is shared.
     pub(super) async fn fetch(&self, user: UserNo, user_id: &UserId, terms: Terms) -> Result<(), FetchError> {
+        let keys = &self.parts.users.keys;
         let at = self.parts.rooms.store().position();
+        let before = keys.remote_list(user).await.map_err(KeysError::Store)?;
         let request = get_devices_v1::Request::new(user_id.to_owned());
         let server = user_id.server_name();
         let answer = self.parts.remote.send_with(server, request, terms.at_most(BYTES_MAX)).await?;
@@ -118,11 +120,11 @@ impl Inner {
             keys: device.keys,
             display_name: device.device_display_name,
         });
-        let keys = RemoteKeys {
+        let fetched = RemoteKeys {
             devices: devices.collect(),
             master_key: answer.master_key,
             self_signing_key: answer.self_signing_key,
         };
-        Ok(self.parts.users.keys.take_remote_list((user, user_id), answer.stream_id.into(), keys, at).await?)
+        Ok(keys.take_remote_list((user, user_id), answer.stream_id.into(), fetched, (at, before.as_ref())).await?)
     }
 }

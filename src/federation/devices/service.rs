@@ -57,7 +57,7 @@ pub(super) struct Inner {
     /// Users whose list is being fetched, and whether it is to be fetched once more.
     pub(super) fetching: Mutex<HashMap<UserNo, bool>>,
     pub(super) places: Semaphore,
-    /// One message of a server at a time.
+    /// Itself, for tasks.
     pub(super) this: Weak<Self>,
 }
 

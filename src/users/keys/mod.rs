@@ -34,7 +34,7 @@ pub use cross_signing::SigningKeys;
 pub use error::KeysError;
 pub use public::{PublicDevice, PublicKeys};
 pub use query::Queried;
-pub use remote::Followed;
+pub use remote::{Followed, Standing};
 pub use remote_check::{RemoteDevice, RemoteKeys};
 pub use service::{Counts, Keys};
 pub use signatures::SignatureFailure;

@@ -39,6 +39,18 @@ pub enum Followed {
     Missed,
 }
 
+/// What is known of somebody whose server tells of a change.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// A room was shared with them without a break since their list was fetched.
+    pub followed: bool,
+    /// The list is being fetched already: what it brings is told then.
+    pub fetching: bool,
+    /// They have come into a room of this server's people, who were told to ask for their list then. Servers say once
+    /// more that there is one; as long as nobody has asked, that is no news.
+    pub came: bool,
+}
+
 /// Lists that are to be fetched, at the start.
 const STALE_MAX: usize = 10_000;
 
@@ -60,8 +72,9 @@ impl Keys {
         Ok(rows.into_iter().filter(|(_, list)| list.stale).map(|(user, _)| user).take(STALE_MAX).collect())
     }
 
-    /// Takes a list that was fetched: `at` is the position from before it was asked for. Those who share a room with the
-    /// user learn of it if it says something else than the one before.
+    /// Takes a list that was fetched. `at` is the position and `before` the list from before it was asked for: a change
+    /// that was taken in meanwhile is not taken back. Those who share a room with the user learn of the list if it says
+    /// something else than the one before.
     ///
     /// # Errors
     /// The store failed.
@@ -70,12 +83,14 @@ impl Keys {
         (user, user_id): (UserNo, &UserId),
         stream_id: u64,
         keys: RemoteKeys,
-        at: Position,
+        (at, before): (Position, Option<&RemoteDeviceList>),
     ) -> Result<(), KeysError> {
         let CheckedKeys { mut devices, master, self_signing } = check_all(user_id, keys);
         let _guard = self.locks.user(user).await;
-        let known = self.remote_list(user).await?.unwrap_or_default();
-        if known.at > at {
+        let known = self.remote_list(user).await?;
+        let moved = known.as_ref() != before;
+        let known = known.unwrap_or_default();
+        if known.at > at || moved && !known.stale && known.stream_id > stream_id {
             return Ok(());
         }
         let mut batch = Batch::new();
@@ -106,7 +121,7 @@ impl Keys {
         Ok(())
     }
 
-    /// Takes in a change of one device. `fetching`: the list is being fetched already, and what it brings is told then.
+    /// Takes in a change of one device.
     ///
     /// # Errors
     /// The store failed.
@@ -114,13 +129,12 @@ impl Keys {
         &self,
         user: UserNo,
         update: DeviceListUpdateContent,
-        followed: bool,
-        fetching: bool,
+        standing: Standing,
     ) -> Result<Followed, KeysError> {
         let _guard = self.locks.user(user).await;
         let known = self.remote_list(user).await?.unwrap_or_default();
         let stream_id = u64::from(update.stream_id);
-        let holds = followed && !known.stale && known.at > Position::ZERO;
+        let holds = standing.followed && !known.stale && known.at > Position::ZERO;
         if holds && stream_id <= known.stream_id {
             return Ok(Followed::UpToDate);
         }
@@ -131,12 +145,7 @@ impl Keys {
         let mut batch = Batch::new();
         if !holds || !follows {
             let list = RemoteDeviceList { stream_id: stream_id.max(known.stream_id), stale: true, ..known };
-            batch.put(&REMOTE_DEVICE_LISTS, &user, &list);
-            if !fetching {
-                device_lists::mark_changed(&mut batch, user, &self.notifier);
-            }
-            self.store.commit(batch).await?;
-            return Ok(Followed::Missed);
+            return self.miss(batch, (user, list), standing, !known.stale).await;
         }
         let key = (user, update.device_id.to_string());
         let old = self.store.get(&DEVICE_KEYS, &key).await?;
@@ -172,19 +181,14 @@ impl Keys {
         &self,
         user: UserNo,
         update: SigningKeyUpdateContent,
-        followed: bool,
-        fetching: bool,
+        standing: Standing,
     ) -> Result<Followed, KeysError> {
         let _guard = self.locks.user(user).await;
         let known = self.remote_list(user).await?.unwrap_or_default();
         let mut batch = Batch::new();
-        if !followed || known.stale || known.at == Position::ZERO {
-            batch.put(&REMOTE_DEVICE_LISTS, &user, &RemoteDeviceList { stale: true, ..known });
-            if !fetching {
-                device_lists::mark_changed(&mut batch, user, &self.notifier);
-            }
-            self.store.commit(batch).await?;
-            return Ok(Followed::Missed);
+        if !standing.followed || known.stale || known.at == Position::ZERO {
+            let (fresh, list) = (!known.stale, RemoteDeviceList { stale: true, ..known });
+            return self.miss(batch, (user, list), standing, fresh).await;
         }
         let user_id = &update.user_id;
         let mut master = update.master_key.as_ref().and_then(|key| check_master(key, user_id).ok());
@@ -235,6 +239,40 @@ impl Keys {
             queried.device_keys.insert(user_id, devices);
         }
         Ok(queried)
+    }
+
+    /// A change was missed: the list does not hold any more. `first` says that it did, or that there was none.
+    async fn miss(
+        &self,
+        mut batch: Batch,
+        (user, list): (UserNo, RemoteDeviceList),
+        standing: Standing,
+        first: bool,
+    ) -> Result<Followed, KeysError> {
+        batch.put(&REMOTE_DEVICE_LISTS, &user, &list);
+        let announced = first && !standing.followed && standing.came;
+        if !announced && !standing.fetching {
+            device_lists::mark_changed(&mut batch, user, &self.notifier);
+        }
+        self.store.commit(batch).await?;
+        Ok(if announced { Followed::UpToDate } else { Followed::Missed })
+    }
+
+    /// Notes that keys of users were given out that are not kept: the next change of theirs is news.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn note_given_out(&self, users: &[UserNo]) -> Result<(), StoreError> {
+        for user in users {
+            let _guard = self.locks.user(*user).await;
+            let known = self.remote_list(*user).await?.unwrap_or_default();
+            if !known.stale {
+                let mut batch = Batch::new();
+                batch.put(&REMOTE_DEVICE_LISTS, user, &RemoteDeviceList { stale: true, ..known });
+                self.store.commit(batch).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn signing_key(&self, user: UserNo, usage: u8) -> Result<Option<KeyObject>, KeysError> {
