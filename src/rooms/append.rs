@@ -100,7 +100,7 @@ impl Writer {
         let parts = self.rooms.parts.clone();
         let local = pdu.sender.server_name() == parts.server_name;
         // What is made here is new; what comes from elsewhere may have come before, as part of a state.
-        let known = if local && !arrival.anew { None } else { parts.events.number_of(&pdu.event_id).await? };
+        let known = if local && !arrival.delivered { None } else { parts.events.number_of(&pdu.event_id).await? };
         // In room versions 1 and 2 a server names its events as it likes.
         if known.is_some_and(|(of, _)| of != self.room.number) {
             return Err(RoomsError::Invalid("the event's id is that of an event in another room".to_owned()));
@@ -184,16 +184,19 @@ impl Writer {
         }
         let ends = &mut self.view.extremities;
         ends.retain(|end| !anew && !prev.contains(&*end.id));
-        ends.push(Extremity::of(event));
-        if ends.len() > EXTREMITIES_MAX {
-            ends.sort_by_key(|end| std::cmp::Reverse(end.depth));
-            ends.truncate(EXTREMITIES_MAX);
+        // Of too many ends those stay that are here: nobody pushes the room's own past out with ends of their own.
+        if ends.len() < EXTREMITIES_MAX {
+            ends.push(Extremity::of(event));
         }
-        let mut states: Vec<StateRoot> = Vec::new();
+        let mut states = vec![event.header.state_after];
         for end in ends.iter().rev() {
-            if !states.contains(&end.state) && states.len() < STATES_MAX {
+            if !states.contains(&end.state) {
                 states.push(end.state);
             }
+        }
+        if states.len() > STATES_MAX {
+            // More than are resolved at once: the others are in what the room has come to.
+            states = vec![event.header.state_after, self.view.state];
         }
         let parts = &self.rooms.parts;
         let old = self.view.state;

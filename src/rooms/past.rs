@@ -32,6 +32,10 @@ impl Writer {
     ) -> Result<(), RoomsError> {
         let parts = self.rooms.parts.clone();
         let known = parts.events.number_of(&pdu.event_id).await?;
+        // In room versions 1 and 2 a server names its events as it likes.
+        if known.is_some_and(|(of, _)| of != self.room.number) {
+            return Ok(());
+        }
         let number = known.map_or_else(|| parts.store.next_event(), |(_, number)| number);
         let sender = parts.store.mint_user(&pdu.sender, &mut self.batch).await?;
         let (mut after, mut replaces) = (before, None);
