@@ -43,7 +43,7 @@ impl Rooms {
         event: Verified,
     ) -> Result<Outcome, ReceiveError> {
         let receiving = async {
-            let filled = self.missing_events(room, origin, event.pdu()).await?;
+            let (filled, failure) = self.missing_events(room, origin, event.pdu()).await?;
             let mut states = STATES_MAX;
             for earlier in filled {
                 let id = earlier.pdu().event_id.clone();
@@ -53,7 +53,7 @@ impl Rooms {
             }
             // Who sends an event has to be able to say what came right before it.
             if !self.without_state(room, &event.pdu().prev_events).await?.is_empty() {
-                return Err(ReceiveError::Answer("its predecessors cannot be had"));
+                return Err(failure.unwrap_or(ReceiveError::Answer("its predecessors cannot be had")));
             }
             self.receive_bridging(room, origin, event, &mut states).await
         };
@@ -61,13 +61,15 @@ impl Rooms {
         received.unwrap_or(Err(ReceiveError::Answer("it took too long")))
     }
 
-    /// Events between those that are known and this one, in the order of the history.
+    /// Events between those that are known and this one, in the order of the history; and why there are no more, where
+    /// the other server has not answered.
     async fn missing_events(
         &self,
         room: &Arc<Room>,
         origin: &ServerName,
         pdu: &Pdu,
-    ) -> Result<Vec<Verified>, StoreError> {
+    ) -> Result<(Vec<Verified>, Option<ReceiveError>), StoreError> {
+        let mut failure = None;
         let mut found: Vec<Verified> = Vec::new();
         let mut ids: HashSet<OwnedEventId> = HashSet::new();
         let mut latest = vec![pdu.event_id.clone()];
@@ -82,6 +84,7 @@ impl Rooms {
                 Err(ReceiveError::Store(error)) => return Err(error),
                 Err(error) => {
                     tracing::debug!(room = %room.id, %origin, %error, "missing events cannot be had");
+                    failure = Some(error);
                     break;
                 }
             };
@@ -102,7 +105,7 @@ impl Rooms {
             }
             (latest, lacking) = self.frontier(room, &found, &ids).await?;
         }
-        Ok(in_history_order(found))
+        Ok((in_history_order(found), failure))
     }
 
     /// Of fetched events those that have predecessors which are still missing, and these.
@@ -212,9 +215,7 @@ impl Rooms {
                     self.fetch_events(room, server, pdu.auth_events.clone(), None).await.unwrap_or_default()
                 }
             };
-            let mut batch = Batch::new();
-            self.add_outliers(&**room, chain, &mut batch).await?;
-            self.parts.store.commit(batch).await?;
+            self.store_outliers(room, chain).await?;
             if self.knows_auth_events(&**room, pdu, &mut known).await? {
                 return Ok(known);
             }
@@ -258,7 +259,7 @@ impl Rooms {
         } else {
             let fetched = self.fetch_event(room, server, event).await?;
             let pdu = fetched.pdu().clone();
-            added = self.add_outliers(&**room, vec![fetched], &mut batch).await?;
+            added = self.store_outliers(room, vec![fetched]).await?;
             pdu
         };
         let number = here.filter(|here| !here.pdu.rejected).map(|here| here.number);
@@ -274,7 +275,8 @@ impl Rooms {
         Ok(after)
     }
 
-    /// The state before an event as another server has it, and the batch that makes it stored here.
+    /// The state before an event as another server has it, and the batch that makes it stored here. Its events are
+    /// stored already.
     pub(in crate::rooms) async fn state_before_from(
         &self,
         room: &Arc<Room>,
@@ -290,8 +292,8 @@ impl Rooms {
         }
         let fetched =
             if unknown.is_empty() { Vec::new() } else { self.fetch_events(room, server, unknown, Some(event)).await? };
+        let added = self.store_outliers(room, fetched).await?;
         let mut batch = Batch::new();
-        let added = self.add_outliers(&**room, fetched, &mut batch).await?;
         let mut entries: Vec<(StateKeyNo, Option<EventNo>)> = Vec::with_capacity(ids.state.len());
         for id in &ids.state {
             let number = match added.numbers.get(id) {

@@ -14,7 +14,7 @@ use super::{ReceiveError, Verified, auth_events, auth_events::Known, outliers::i
 use crate::{
     event::Pdu,
     rooms::{Room, Rooms, Writer},
-    store::{Batch, Verdict, schema::rooms::GapRecord, state_tree::StateRoot},
+    store::{Verdict, schema::rooms::GapRecord, state_tree::StateRoot},
 };
 
 /// States that are asked for to place one piece of history: mostly it is one, that before its oldest event.
@@ -136,10 +136,8 @@ impl Rooms {
                 // The event is found wanting when it is its turn.
                 Err(_) => continue,
             };
-            let mut batch = Batch::new();
             let chain = chain.into_iter().filter(|event| !among.contains(&*event.pdu().event_id)).collect();
-            self.add_outliers(room, chain, &mut batch).await?;
-            self.parts.store.commit(batch).await?;
+            self.store_outliers(room, chain).await?;
         }
         Ok(())
     }
@@ -169,7 +167,7 @@ impl Writer {
                 continue;
             }
             let Some(state) = self.state_before_past(&pdu, states).await? else { continue };
-            let verdict = self.verdict_on_past(&pdu, state).await?;
+            let Some(verdict) = self.verdict_on_past(&pdu, state).await? else { continue };
             if let Verdict::Rejected(reason) = &verdict {
                 tracing::info!(room = %self.room.id, event = %pdu.event_id, reason, "an old event does not count");
             }
@@ -211,20 +209,22 @@ impl Writer {
         })
     }
 
-    async fn verdict_on_past(&self, pdu: &Pdu, before: StateRoot) -> Result<Verdict, ReceiveError> {
+    /// What is to be thought of an old event; `None` when that cannot be said, because the other server has not given
+    /// what it stands on. A verdict is for good, and must not follow from somebody's silence.
+    async fn verdict_on_past(&self, pdu: &Pdu, before: StateRoot) -> Result<Option<Verdict>, ReceiveError> {
         let mut known = Known::new();
         if !self.rooms.knows_auth_events(&self.room, pdu, &mut known).await? {
-            return Ok(Verdict::Rejected("an auth event is not known".to_owned()));
+            return Ok(None);
         }
         if let Err(error) = auth_events::check(pdu, &self.room.rules, &known) {
-            return Ok(Verdict::Rejected(error.0));
+            return Ok(Some(Verdict::Rejected(error.0)));
         }
         if pdu.kind == TimelineEventType::RoomCreate {
-            return Ok(Verdict::Accepted);
+            return Ok(Some(Verdict::Accepted));
         }
         let state = self.rooms.auth_state_at(&self.room, before, pdu).await?;
         let allowed = state.and_then(|state| state_before::check(pdu, &self.room, &state));
-        Ok(allowed.map_or_else(|error| Verdict::Rejected(error.0), |()| Verdict::Accepted))
+        Ok(Some(allowed.map_or_else(|error| Verdict::Rejected(error.0), |()| Verdict::Accepted)))
     }
 
     /// Those of some events that are not part of the history here, each once.

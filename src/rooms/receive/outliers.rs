@@ -80,6 +80,26 @@ impl Rooms {
         Ok(outliers)
     }
 
+    /// Stores events of a room as outliers, in a commit of their own and while nobody writes to the room: their numbers
+    /// are found by everybody as soon as they are given, so they must neither be given twice nor be taken back. For the
+    /// same reason it goes on when whoever waits for it goes away.
+    pub(super) async fn store_outliers(&self, room: &Arc<Room>, events: Vec<Verified>) -> Result<Outliers, StoreError> {
+        if events.is_empty() {
+            return Ok(Outliers::default());
+        }
+        let (rooms, room) = (self.clone(), room.clone());
+        let storing = tokio::spawn(async move {
+            let head = room.head.lock().await;
+            let mut batch = Batch::new();
+            let outliers = rooms.add_outliers(&room, events, &mut batch).await?;
+            let done = rooms.parts.store.place().await?.commit(batch);
+            drop(head);
+            done.await?;
+            Ok(outliers)
+        });
+        storing.await.unwrap_or_else(|_| Err(StoreError::Stopped("storing outliers ended early".to_owned())))
+    }
+
     async fn add_outlier(
         &self,
         room: Ground<'_>,
