@@ -69,21 +69,47 @@ impl KeyRing {
         pdus: &[P],
         rules: &RoomVersionRules,
     ) -> Vec<Result<Verified, VerifyError>> {
+        self.verify_with(pdus, rules, true).await
+    }
+
+    /// The same with the keys that are here: nobody is asked, nothing is waited for. An event for which they do not do
+    /// is [`VerifyError::Unavailable`].
+    pub async fn verify_pdus_at_hand<P: Borrow<Pdu> + Sync>(
+        &self,
+        pdus: &[P],
+        rules: &RoomVersionRules,
+    ) -> Vec<Result<Verified, VerifyError>> {
+        self.verify_with(pdus, rules, false).await
+    }
+
+    async fn verify_with<P: Borrow<Pdu> + Sync>(
+        &self,
+        pdus: &[P],
+        rules: &RoomVersionRules,
+        fetching: bool,
+    ) -> Vec<Result<Verified, VerifyError>> {
         let shared = Arc::new(rules.clone());
         let texts: Vec<Box<str>> = pdus.iter().map(|pdu| pdu.borrow().json.clone()).collect();
-        let prepared = self.in_pieces(texts, move |text| prepare(&text, &shared)).await;
-        let keys = match self.keys_of(&prepared).await {
+        let mut prepared = self.in_pieces(texts, move |text| prepare(&text, &shared)).await;
+        let keys = match self.keys_of(&mut prepared, fetching).await {
             Ok(keys) => Arc::new(keys),
             Err(error) => return pdus.iter().map(|_| Err(error.clone())).collect(),
         };
         self.in_pieces(prepared, move |event| event.and_then(|event| event.check(&keys))).await
     }
 
-    /// The keys of every server that must have signed one of these; fetched where what is known does not do.
-    async fn keys_of(&self, prepared: &[Result<Prepared, VerifyError>]) -> Result<KeysByServer, VerifyError> {
+    /// The keys of every server that must have signed one of these. Where what is known does not do they are fetched,
+    /// or else the event counts as [`VerifyError::Unavailable`].
+    async fn keys_of(
+        &self,
+        prepared: &mut [Result<Prepared, VerifyError>],
+        fetching: bool,
+    ) -> Result<KeysByServer, VerifyError> {
         let mut keys = KeysByServer::new();
         let mut to_fetch = HashSet::new();
-        for event in prepared.iter().flatten() {
+        for place in prepared.iter_mut() {
+            let Ok(event) = place else { continue };
+            let mut lacks = false;
             for need in &event.needs {
                 let known = if let Some(known) = keys.get(&need.server) {
                     known
@@ -91,10 +117,17 @@ impl KeyRing {
                     let known = self.known(&need.server).await?;
                     keys.entry(need.server.clone()).or_insert(known)
                 };
-                if !to_fetch.contains(&need.server) && !need.is_met_by(known, event.purpose) {
+                if !need.is_met_by(known, event.purpose) {
+                    lacks = true;
                     to_fetch.insert(need.server.clone());
                 }
             }
+            if lacks && !fetching {
+                *place = Err(VerifyError::Unavailable);
+            }
+        }
+        if !fetching {
+            return Ok(keys);
         }
         let fetched: Vec<_> = to_fetch.iter().cloned().collect();
         self.fetch_all(to_fetch).await;

@@ -48,8 +48,8 @@ pub enum ReceiveError {
     /// What another server answered does not answer the question.
     #[error("an answer of no use: {0}")]
     Answer(&'static str),
-    /// Its predecessors or auth events are not here.
-    #[error("what came before it is not known")]
+    /// Its predecessors, its auth events or the word of the room's policy server are not here.
+    #[error("what it needs is not here")]
     Incomplete,
     /// Nobody here is in the room.
     #[error("nobody of this server is in the room")]
@@ -88,17 +88,20 @@ impl Rooms {
                 outcomes.push(Err(ReceiveError::Incomplete));
                 continue;
             };
+            if self.waits_for_policy_server(room, event.pdu()).await? {
+                outcomes.push(Err(ReceiveError::Incomplete));
+                continue;
+            }
             if writer.as_ref().is_some_and(|writer| writer.has_target_of(event.pdu()))
                 && let Some(writer) = writer.take()
             {
                 writer.commit().await?;
             }
-            let refusal = self.policy_server_refusal(room, event.pdu()).await?;
             let mut held = match writer.take() {
                 Some(writer) => writer,
                 None => self.warmed_writer(room, &footing).await?,
             };
-            let outcome = held.receive(event, footing, refusal).await;
+            let outcome = held.receive(event, footing, None).await;
             writer = Some(held);
             outcomes.push(match outcome {
                 Err(ReceiveError::Store(error)) => return Err(error),
@@ -175,6 +178,12 @@ impl Writer {
         if rooms.is_received(&room, &pdu.event_id).await? {
             return Ok(Outcome::Known);
         }
+        // What it stands on may have been another writer's, who has given it up since.
+        let footing = if footing.missing.is_empty() {
+            rooms.footing(&room, &pdu).await?.ok_or(ReceiveError::Incomplete)?
+        } else {
+            footing
+        };
         if self.view.joined.is_empty() {
             return Err(ReceiveError::NotInRoom);
         }
@@ -191,7 +200,8 @@ impl Writer {
         if outcome != Outcome::Accepted {
             tracing::info!(room = %room.id, event = %pdu.event_id, ?outcome, "an event does not count");
         }
-        let arrival = Arrival { verdict, missing: footing.missing, ..Arrival::accepted(before) };
+        // An event of this server's own that comes from another one is told of by that.
+        let arrival = Arrival { verdict, missing: footing.missing, delivered: true, ..Arrival::accepted(before) };
         self.arrive(event.into_pdu(), arrival).await?;
         Ok(outcome)
     }

@@ -49,10 +49,16 @@ impl Rooms {
         Ok(here.then(|| server.clone()))
     }
 
+    /// Whether the room's policy server has to be asked about an event: its signature is not there.
+    pub(super) async fn waits_for_policy_server(&self, room: &Room, pdu: &Pdu) -> Result<bool, StoreError> {
+        let Some(server) = self.policy_server(room).await? else { return Ok(false) };
+        Ok(sign::is_for_policy_server(pdu) && sign::verify_policy(pdu, &server, &room.rules).is_err())
+    }
+
     /// Why the room's policy server does not let an event through; `None` when it does, or there is none.
     pub(super) async fn policy_server_refusal(&self, room: &Room, pdu: &Pdu) -> Result<Option<String>, StoreError> {
         let Some(server) = self.policy_server(room).await? else { return Ok(None) };
-        if !sign::is_for_policy_server(pdu) || sign::verify_policy(pdu, &server, &room.rules).is_ok() {
+        if !self.waits_for_policy_server(room, pdu).await? {
             return Ok(None);
         }
         Ok(match self.ask_policy_server(room, &server, pdu).await {

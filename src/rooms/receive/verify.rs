@@ -58,7 +58,18 @@ impl Rooms {
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Vec<Result<Verified, Refusal>> {
         let parsed: Vec<_> = texts.into_iter().map(|text| format::check(text, room, rules)).collect();
-        verify_parsed(self.parts.remote.keys(), parsed, rules).await
+        verify_parsed(self.parts.remote.keys(), parsed, rules, true).await
+    }
+
+    /// The same with the keys that are here: nobody is asked. Where they do not do, the refusal is temporary.
+    pub async fn verify_at_hand<'a>(
+        &self,
+        room: &RoomId,
+        rules: &RoomVersionRules,
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<Result<Verified, Refusal>> {
+        let parsed: Vec<_> = texts.into_iter().map(|text| format::check(text, room, rules)).collect();
+        verify_parsed(self.parts.remote.keys(), parsed, rules, false).await
     }
 
     /// The same for one event.
@@ -77,10 +88,11 @@ async fn verify_parsed(
     keys: &KeyRing,
     parsed: Vec<Result<Pdu, Refusal>>,
     rules: &RoomVersionRules,
+    fetching: bool,
 ) -> Vec<Result<Verified, Refusal>> {
     let mut well_formed = Vec::with_capacity(parsed.len());
     let places: Vec<Result<(), Refusal>> = parsed.into_iter().map(|pdu| pdu.map(|pdu| well_formed.push(pdu))).collect();
-    let signed = signatures::check(keys, &well_formed, rules).await;
+    let signed = signatures::check(keys, &well_formed, rules, fetching).await;
     let mut checked = well_formed.into_iter().zip(signed);
     places
         .into_iter()
