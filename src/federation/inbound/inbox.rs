@@ -29,6 +29,9 @@ use crate::{
 
 /// Events that may wait for one room; beyond, servers are asked to come back.
 const WAITING_MAX: usize = 20_000;
+/// Events of one server that are put aside for a room, lacking something; beyond, that server is asked to come back, and
+/// nobody else. What was taken in before is put aside all the same, up to [`WAITING_MAX`].
+const LANE_MAX: usize = 1_000;
 /// Events that are received under one lock.
 const CHUNK: usize = 50;
 /// Rooms at work at the same time: what they wait for is this machine, not others.
@@ -55,7 +58,7 @@ struct Worker {
     running: bool,
     /// More has come since the task looked.
     again: bool,
-    /// Rows that wait, as far as they came since the start.
+    /// Rows that wait, as far as they came since the start; those that are parked are counted by lane.
     waiting: usize,
     /// Rows that are fetched for.
     parked: HashSet<Position>,
@@ -99,9 +102,12 @@ impl Inbox {
         Ok(())
     }
 
-    /// Whether a room's inbox takes so many more.
-    pub(super) fn has_space(&self, room: RoomNo, more: usize) -> bool {
-        self.0.workers.lock().get(&room).is_none_or(|worker| worker.waiting + more <= WAITING_MAX)
+    /// Whether a room's inbox takes so many more of a server. What is parked for others does not count.
+    pub(super) fn has_space(&self, room: RoomNo, origin: &ServerName, more: usize) -> bool {
+        let workers = self.0.workers.lock();
+        let Some(worker) = workers.get(&room) else { return true };
+        let parked = worker.lanes.get(origin).map_or(0, Lane::len);
+        worker.waiting + more <= WAITING_MAX && parked + more <= LANE_MAX
     }
 
     /// A row was added for a room.
@@ -128,15 +134,19 @@ impl Inbox {
                 drained = self.drain(room) => drained,
             };
             if let Err(error) = drained {
-                // Writing has failed for good, or a row is damaged: what waits is still there after a restart.
+                // Writing has failed for good, or something is damaged: what waits is still there, for the next arrival
+                // or the next start.
                 tracing::error!(room = room.0, %error, "a room's inbox cannot be worked off");
+                if let Some(worker) = self.0.workers.lock().get_mut(&room) {
+                    worker.running = false;
+                }
                 return;
             }
             let mut workers = self.0.workers.lock();
             let Some(worker) = workers.get_mut(&room) else { return };
             if !worker.again {
                 worker.running = false;
-                worker.waiting = worker.parked.len();
+                worker.waiting = 0;
                 if worker.parked.is_empty() {
                     workers.remove(&room);
                 }
@@ -174,7 +184,8 @@ impl Inbox {
     /// Receives rows of a room's inbox. Their rows go once they are dealt with; those that lack something are parked.
     async fn receive(&self, room: &Arc<Room>, rows: Vec<Waiting>) -> Result<(), StoreError> {
         let texts = rows.iter().map(|row| &*row.record.json);
-        let verified = self.0.rooms.verify(&room.id, &room.rules, texts).await;
+        // Others are asked for keys beside, where that delays only who sent what needs them.
+        let verified = self.0.rooms.verify_at_hand(&room.id, &room.rules, texts).await;
         let (mut done, mut lacking, mut events, mut of) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (row, checked) in rows.into_iter().zip(verified) {
             match checked {
@@ -189,7 +200,16 @@ impl Inbox {
                 }
             }
         }
-        let outcomes = self.0.rooms.receive_ready(room, events).await?;
+        let outcomes = match self.0.rooms.receive_ready(room, events).await {
+            Ok(outcomes) => outcomes,
+            Err(error @ StoreError::Corrupt { .. }) => {
+                // One event that stands on damaged rows must not keep the others waiting: each goes alone.
+                tracing::error!(room = %room.id, %error, "events of a room cannot be received together");
+                lacking.append(&mut of);
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
         for (row, outcome) in of.into_iter().zip(outcomes) {
             match outcome {
                 Err(ReceiveError::Incomplete) => lacking.push(row),
@@ -197,10 +217,8 @@ impl Inbox {
             }
         }
         self.done(room.number, done.into_iter()).await?;
-        for row in lacking {
-            self.park(room, row);
-        }
-        Ok(())
+        let left_out: Vec<_> = lacking.into_iter().filter_map(|row| self.park(room, row)).collect();
+        self.done(room.number, left_out.into_iter()).await
     }
 
     /// Deletes rows that are dealt with.
@@ -215,21 +233,28 @@ impl Inbox {
         Ok(())
     }
 
-    /// Puts a row aside, to be received with what another server has to be asked for.
-    fn park(&self, room: &Arc<Room>, row: Waiting) {
-        let Ok(origin) = OwnedServerName::try_from(row.record.origin.as_str()) else { return };
+    /// Puts a row aside, to be received with what another server has to be asked for. The answer is the row's place if
+    /// its server has too many there already: such a one is dropped, or it could fill the inbox of a room for all.
+    fn park(&self, room: &Arc<Room>, row: Waiting) -> Option<Position> {
+        let Ok(origin) = OwnedServerName::try_from(row.record.origin.as_str()) else { return Some(row.at) };
         let mut workers = self.0.workers.lock();
         let worker = workers.entry(room.number).or_default();
-        worker.parked.insert(row.at);
+        worker.waiting = worker.waiting.saturating_sub(1);
         let lane = worker.lanes.entry(origin.clone()).or_default();
-        if lane.push(row) {
-            let (inbox, room) = (self.clone(), room.clone());
-            tokio::spawn(async move { Box::pin(inbox.work_lane(&room, &origin)).await });
+        if lane.len() >= WAITING_MAX {
+            tracing::warn!(room = %room.id, %origin, "an event is dropped: too many of its server lack something");
+            return Some(row.at);
         }
+        worker.parked.insert(row.at);
+        if lane.push(row.at) {
+            let (inbox, room) = (self.clone(), room.clone());
+            tokio::spawn(async move { inbox.work_lane(&room, &origin).await });
+        }
+        None
     }
 
     /// The next parked row of a server; without one, its lane ends.
-    pub(super) fn next_parked(&self, room: RoomNo, origin: &ServerName) -> Option<Waiting> {
+    pub(super) fn next_parked(&self, room: RoomNo, origin: &ServerName) -> Option<Position> {
         let mut workers = self.0.workers.lock();
         let worker = workers.get_mut(&room)?;
         let next = worker.lanes.get_mut(origin).and_then(Lane::next);
@@ -242,11 +267,16 @@ impl Inbox {
         next
     }
 
+    /// A parked row. Only its place is in memory: many may wait for long.
+    pub(super) async fn parked(&self, room: RoomNo, at: Position) -> Result<Option<Waiting>, StoreError> {
+        let record = self.0.rooms.store().get(&INBOX, &(room, at)).await?;
+        Ok(record.map(|record| Waiting { at, record }))
+    }
+
     /// A parked row is dealt with.
     pub(super) fn unpark(&self, room: RoomNo, at: Position) {
         if let Some(worker) = self.0.workers.lock().get_mut(&room) {
             worker.parked.remove(&at);
-            worker.waiting = worker.waiting.saturating_sub(1);
         }
     }
 

@@ -10,28 +10,33 @@ use crate::{
         Room,
         receive::{Outcome, ReceiveError},
     },
-    store::StoreError,
+    store::{Position, StoreError},
 };
 
 /// How long to wait before an event is tried again whose predecessors could not be had.
-const PAUSES: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(15), Duration::from_secs(60)];
+const PAUSES: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(15), Duration::from_mins(1)];
 
 /// The parked events of one server in one room.
 #[derive(Default)]
 pub(super) struct Lane {
-    rows: VecDeque<Waiting>,
+    rows: VecDeque<Position>,
     running: bool,
 }
 
 impl Lane {
     /// Adds a row; whether a task has to be started for the lane.
-    pub(super) fn push(&mut self, row: Waiting) -> bool {
+    pub(super) fn push(&mut self, row: Position) -> bool {
         self.rows.push_back(row);
         !std::mem::replace(&mut self.running, true)
     }
 
+    /// Rows in it.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The next row; without one the lane rests.
-    pub(super) fn next(&mut self) -> Option<Waiting> {
+    pub(super) fn next(&mut self) -> Option<Position> {
         let next = self.rows.pop_front();
         self.running = next.is_some();
         next
@@ -41,21 +46,25 @@ impl Lane {
 impl Inbox {
     /// Receives the parked events of a server, until there are none.
     pub(super) async fn work_lane(&self, room: &Arc<Room>, origin: &ServerName) {
-        while let Some(row) = self.next_parked(room.number, origin) {
+        while let Some(at) = self.next_parked(room.number, origin) {
             let received = tokio::select! {
                 () = self.inner().stopping.cancelled() => return,
-                received = self.receive_parked(room, origin, &row) => received,
+                received = self.work_parked(room, origin, at) => received,
             };
             if let Err(error) = received {
                 tracing::error!(room = %room.id, %error, "a room's inbox cannot be worked off");
                 return;
             }
-            if let Err(error) = self.done(room.number, std::iter::once(row.at)).await {
-                tracing::error!(room = %room.id, %error, "a room's inbox cannot be worked off");
-                return;
-            }
-            self.unpark(room.number, row.at);
+            self.unpark(room.number, at);
         }
+    }
+
+    async fn work_parked(&self, room: &Arc<Room>, origin: &ServerName, at: Position) -> Result<(), StoreError> {
+        if let Some(row) = self.parked(room.number, at).await? {
+            self.receive_parked(room, origin, &row).await?;
+            self.done(room.number, std::iter::once(at)).await?;
+        }
+        Ok(())
     }
 
     /// Receives an event, asking servers for what it lacks. What cannot be had now is tried again a few times.
@@ -64,6 +73,10 @@ impl Inbox {
         loop {
             match self.try_parked(room, origin, row).await {
                 Ok(_) => return Ok(()),
+                Err(ReceiveError::Store(error @ StoreError::Corrupt { .. })) => {
+                    tracing::error!(room = %room.id, %origin, %error, "an event is given up");
+                    return Ok(());
+                }
                 Err(ReceiveError::Store(error)) => return Err(error),
                 Err(error) => {
                     let Some(pause) = pauses.next().filter(|_| may_pass_later(&error)) else {

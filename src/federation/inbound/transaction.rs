@@ -19,10 +19,9 @@ use crate::{
     event::Pdu,
     rooms::{Presence, Receipts, Room, Rooms, Typing},
     store::{
-        Batch, Order, StoreError,
+        Batch, Order, ServerNo, StoreError,
         schema::federation::{INBOUND_TRANSACTIONS, INBOX, InboxRecord},
     },
-    users::Users,
 };
 
 /// Events of one transaction (spec v1.19, "Transactions").
@@ -33,8 +32,8 @@ const ANSWERS_KEPT: usize = 4_096;
 const REMEMBERED_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How often old ones are forgotten.
 const TIDIED: Duration = Duration::from_hours(1);
-/// Rows that one sweep looks at.
-const SWEEP_MAX: usize = 50_000;
+/// Rows that a sweep looks at in one go.
+const SWEEP_PAGE: usize = 1_000;
 
 /// What the answer says of each event: nothing, or why it was not taken.
 pub type Answers = BTreeMap<OwnedEventId, Result<(), String>>;
@@ -63,8 +62,6 @@ pub struct InboundParts {
     pub receipts: Receipts,
     /// Who is there.
     pub presence: Presence,
-    /// Devices and their messages.
-    pub users: Users,
     /// What others tell of devices.
     pub devices: Devices,
     /// The time.
@@ -170,7 +167,7 @@ impl Inbound {
         let mut rooms = Vec::new();
         for pdu in pdus {
             let Item::Waits { room, json } = self.item(origin, pdu, answers).await? else { continue };
-            if !self.inbox.has_space(room.number, pdus.len()) {
+            if !self.inbox.has_space(room.number, origin, pdus.len()) {
                 return Err(TransactionError::Full);
             }
             let (number, record) = (room.number, InboxRecord { origin: origin.to_string(), json });
@@ -195,8 +192,9 @@ impl Inbound {
             self.rooms.hear_outside(&room_id, pdu.get()).await?;
             return Ok(Item::Settled);
         };
-        let event_id = match Pdu::parse(pdu.get().as_bytes(), &room.rules) {
-            Ok(parsed) => parsed.event_id,
+        // The canonical form waits: what comes may be padded with whitespace and `unsigned` to any length.
+        let Pdu { event_id, json, .. } = match Pdu::parse(pdu.get().as_bytes(), &room.rules) {
+            Ok(parsed) => parsed,
             Err(error) => {
                 tracing::debug!(%origin, room = %room.id, %error, "what came is no event of this room version");
                 return Ok(Item::Settled);
@@ -218,7 +216,7 @@ impl Inbound {
             return Ok(Item::Settled);
         }
         answers.insert(event_id, Ok(()));
-        Ok(Item::Waits { room, json: pdu.get().to_owned() })
+        Ok(Item::Waits { room, json: json.into() })
     }
 
     async fn was_taken(&self, origin: &ServerName, transaction_id: &str) -> Result<bool, StoreError> {
@@ -242,15 +240,19 @@ impl Inbound {
     async fn tidy(&self) -> Result<(), StoreError> {
         let store = self.rooms.store();
         let old = self.clock.now_ms().saturating_sub(REMEMBERED_MS);
-        let mut batch = Batch::new();
-        for (key, at) in store.prefix(&INBOUND_TRANSACTIONS, &(), Order::Ascending, SWEEP_MAX).await? {
-            if at < old {
-                batch.delete(&INBOUND_TRANSACTIONS, &key);
+        let (mut from, end) = ((ServerNo(0), String::new()), (ServerNo(u64::MAX), String::new()));
+        loop {
+            let rows = store.range(&INBOUND_TRANSACTIONS, &from, &end, Order::Ascending, SWEEP_PAGE).await?;
+            let Some(((server, id), _)) = rows.last() else { return Ok(()) };
+            // The next possible key.
+            from = (*server, format!("{id}\0"));
+            let mut batch = Batch::new();
+            for (key, _) in rows.iter().filter(|(_, at)| *at < old) {
+                batch.delete(&INBOUND_TRANSACTIONS, key);
+            }
+            if !batch.is_empty() {
+                store.commit(batch).await?;
             }
         }
-        if !batch.is_empty() {
-            store.commit(batch).await?;
-        }
-        Ok(())
     }
 }
