@@ -1,0 +1,75 @@
+//! What a hostile reading of the server-server side has found, and must not find again.
+
+use std::time::Duration;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{
+    Fake, Reply,
+    guest::{Guest, id_of, until_there},
+    server,
+};
+
+#[tokio::test]
+async fn branches_from_the_past_do_not_bring_an_old_state_back_however_many_and_deep() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let eve = Guest::enter(&fake, &home, &room, "eve").await;
+    ada.set_state(&room, "m.room.topic", "", json!({ "topic": "new" })).await.ok();
+    // Each begins where the room had no topic, and ends in a state of its own.
+    let branches: Vec<Value> = (0..70)
+        .map(|n| {
+            let mut draft = eve.member(&eve.user, "join");
+            draft["content"]["displayname"] = json!(format!("Eve {n}"));
+            draft["depth"] = json!(1_000_000 + n);
+            eve.sign(draft)
+        })
+        .collect();
+    for some in branches.chunks(35) {
+        eve.send(some.to_vec()).await.ok();
+    }
+    eve.say(&ada, "done").await;
+    let topic = ada.room(&room, "state/m.room.topic").await.ok();
+    assert_eq!(topic["topic"], "new");
+    let own = ada.send(&room, "own").await;
+    until_there(&ada, &room, &own).await;
+    assert_eq!(ada.room(&room, "state/m.room.topic").await.ok()["topic"], "new");
+}
+
+#[tokio::test]
+async fn an_event_waits_for_what_came_before_it_when_its_server_does_not_answer_at_once() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let eve = Guest::enter(&fake, &home, &room, "eve").await;
+    let earlier = eve.message("earlier");
+    let mut later = eve.draft("m.room.message", json!({ "msgtype": "m.text", "body": "later" }));
+    later["prev_events"] = json!([id_of(&earlier)]);
+    let later = eve.sign(later);
+    let missing = "/_matrix/federation/v1/get_missing_events/";
+    fake.answer(Method::POST, missing, |_| Reply::Json(503, json!({ "errcode": "M_UNKNOWN", "error": "restarting" })));
+    eve.send(vec![later.clone()]).await.ok();
+    fake.until(|received| received.path.starts_with(missing).then_some(())).await;
+    fake.answer(Method::POST, missing, move |_| Reply::ok(json!({ "events": [earlier] })));
+    // It works again.
+    eve.send(vec![]).await.ok();
+    until_there(&ada, &room, &id_of(&later)).await;
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_its_keys_to_itself_delays_nobody_else_in_the_room() {
+    let (home, fake, stalling) = (server(|_| {}).await, Fake::start().await, Fake::start().await);
+    stalling.answer(Method::GET, "/_matrix/key/v2/server", |_| Reply::Stall);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let eve = Guest::enter(&fake, &home, &room, "eve").await;
+    let mut strange = eve.draft("m.room.message", json!({ "msgtype": "m.text", "body": "strange" }));
+    strange["sender"] = json!(stalling.user("mallory"));
+    let strange = stalling.sign_event(strange, &super::guest::rules());
+    eve.send(vec![strange]).await.ok();
+    stalling.until(|received| received.path.starts_with("/_matrix/key/").then_some(())).await;
+    let said = tokio::time::timeout(Duration::from_secs(10), eve.say(&ada, "at once")).await;
+    assert!(said.is_ok(), "the room waited for keys");
+}
