@@ -115,7 +115,7 @@ impl App {
     pub async fn start_on(listeners: Listeners, config: Config, clock: Clock, ids: Ids) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let addresses = listeners.addresses(&config.listen)?;
-        let built = build::build(config.clone(), clock, ids).await?;
+        let built = Box::pin(build::build(config.clone(), clock, ids)).await?;
         let socket = AdminSocket::bind(&built.admin_socket)
             .map_err(|error| StartError::System { what: "the admin socket", error })?;
         let security = Security::open(&config, built.acme).await?;

@@ -86,7 +86,7 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         ids: ids.clone(),
         notifier: notifier.clone(),
         key: key.clone(),
-        server_name: server_name.clone(),
+        server_name,
         policy: rules.clone(),
         profiles: Arc::new(AccountProfiles(users.clone())),
         push_rules: users.push_rules.clone(),
@@ -94,67 +94,16 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         outbox: outbox.clone(),
         outgoing: outgoing.clone(),
     });
-    let school = School::new(SchoolParts {
-        config: config.clone(),
-        store: store.clone(),
-        clock: clock.clone(),
-        ids: ids.clone(),
-        users: users.clone(),
-        rooms: rooms.clone(),
-        notifier: notifier.clone(),
-        rules,
-    })
-    .await?;
-    let receipts = Receipts::new(rooms.clone(), users.account_data.clone());
-    let typing = Typing::new(rooms.clone());
-    let presence = Presence::new(rooms.clone(), config.presence.enabled);
-    let unread = Unread::new(rooms.clone(), users.push_rules.clone(), receipts.clone());
+    let ground = Ground { config, clock, ids, store, notifier, users, rooms, remote, outbox, rules };
+    let school = ground.school().await?;
+    let moments = Moments::new(&ground);
     let stopping = CancellationToken::new();
-    let sync = Sync::new(SyncParts {
-        rooms: rooms.clone(),
-        receipts: receipts.clone(),
-        typing: typing.clone(),
-        presence: presence.clone(),
-        unread: unread.clone(),
-        users: users.clone(),
-        notifier: notifier.clone(),
-        clock: clock.clone(),
-        stopping: stopping.clone(),
-    });
-    let devices = Devices::new(DevicesParts {
-        rooms: rooms.clone(),
-        users: users.clone(),
-        remote: remote.clone(),
-        outbox: outbox.clone(),
-        notifier: notifier.clone(),
-        clock: clock.clone(),
-        federation: config.federation.clone(),
-        server_name: server_name.clone(),
-        stopping: stopping.clone(),
-    });
-    let inbound =
-        Inbound::new(InboundParts {
-            rooms: rooms.clone(),
-            typing: typing.clone(),
-            receipts: receipts.clone(),
-            presence: presence.clone(),
-            users: users.clone(),
-            devices: devices.clone(),
-            clock: clock.clone(),
-            stopping: stopping.clone(),
-        });
-    let outbound = Outbound::new(OutboundParts {
-        store: store.clone(),
-        clock: clock.clone(),
-        ids: ids.clone(),
-        rooms: rooms.clone(),
-        remote: remote.clone(),
-        outbox: outbox.clone(),
-        server_name,
-        outgoing,
-    });
+    let sync = ground.sync(&moments, &stopping);
+    let federation = ground.federation(&moments, outgoing, &stopping);
+    let Ground { config, clock, ids, store, notifier, users, rooms, remote, outbox, .. } = ground;
+    let Moments { receipts, typing, presence, unread } = moments;
     let services = Services {
-        federation: Federation { inbound, outbound, devices },
+        federation,
         outbox,
         limiter: Limiter::new(&config.limits),
         origins: Origins::default(),
@@ -179,6 +128,111 @@ pub(super) async fn build(config: Arc<Config>, clock: Clock, ids: Ids) -> Result
         sync,
     };
     Ok(Built { services: Arc::new(services), admin_socket: folder.admin_socket(), acme: folder.acme() })
+}
+
+/// What most services are built on.
+struct Ground {
+    config: Arc<Config>,
+    clock: Clock,
+    ids: Ids,
+    store: Store,
+    notifier: Notifier,
+    users: Users,
+    rooms: Rooms,
+    remote: Remote,
+    outbox: Outbox,
+    rules: Arc<Rules>,
+}
+
+/// What is true of people for the moment, and what they have read.
+struct Moments {
+    receipts: Receipts,
+    typing: Typing,
+    presence: Presence,
+    unread: Unread,
+}
+
+impl Moments {
+    fn new(ground: &Ground) -> Self {
+        let Ground { rooms, users, config, .. } = ground;
+        let receipts = Receipts::new(rooms.clone(), users.account_data.clone());
+        Self {
+            typing: Typing::new(rooms.clone()),
+            presence: Presence::new(rooms.clone(), config.presence.enabled),
+            unread: Unread::new(rooms.clone(), users.push_rules.clone(), receipts.clone()),
+            receipts,
+        }
+    }
+}
+
+impl Ground {
+    async fn school(&self) -> Result<School, StartError> {
+        let school = School::new(SchoolParts {
+            config: self.config.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            users: self.users.clone(),
+            rooms: self.rooms.clone(),
+            notifier: self.notifier.clone(),
+            rules: self.rules.clone(),
+        });
+        Ok(school.await?)
+    }
+
+    fn sync(&self, moments: &Moments, stopping: &CancellationToken) -> Sync {
+        Sync::new(SyncParts {
+            rooms: self.rooms.clone(),
+            receipts: moments.receipts.clone(),
+            typing: moments.typing.clone(),
+            presence: moments.presence.clone(),
+            unread: moments.unread.clone(),
+            users: self.users.clone(),
+            notifier: self.notifier.clone(),
+            clock: self.clock.clone(),
+            stopping: stopping.clone(),
+        })
+    }
+
+    fn federation(
+        &self,
+        moments: &Moments,
+        outgoing: Arc<tokio::sync::Notify>,
+        stopping: &CancellationToken,
+    ) -> Federation {
+        let server_name = self.config.server.name.clone();
+        let devices = Devices::new(DevicesParts {
+            rooms: self.rooms.clone(),
+            users: self.users.clone(),
+            remote: self.remote.clone(),
+            outbox: self.outbox.clone(),
+            notifier: self.notifier.clone(),
+            clock: self.clock.clone(),
+            federation: self.config.federation.clone(),
+            server_name: server_name.clone(),
+            stopping: stopping.clone(),
+        });
+        let inbound = Inbound::new(InboundParts {
+            rooms: self.rooms.clone(),
+            typing: moments.typing.clone(),
+            receipts: moments.receipts.clone(),
+            presence: moments.presence.clone(),
+            devices: devices.clone(),
+            clock: self.clock.clone(),
+            stopping: stopping.clone(),
+        });
+        let outbound = Outbound::new(OutboundParts {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            ids: self.ids.clone(),
+            rooms: self.rooms.clone(),
+            remote: self.remote.clone(),
+            outbox: self.outbox.clone(),
+            server_name,
+            outgoing,
+        });
+        Federation { inbound, devices, outbound }
+    }
 }
 
 async fn open_store(config: &Config, memory_bytes: usize) -> Result<(DataFolder, Store), StartError> {

@@ -55,7 +55,7 @@ impl Offline {
     /// # Errors
     /// Whatever keeps the server from starting.
     pub async fn open(config: Config) -> Result<Self, StartError> {
-        let built = build::build(Arc::new(config), Clock::system(), Ids::system()).await?;
+        let built = Box::pin(build::build(Arc::new(config), Clock::system(), Ids::system())).await?;
         Ok(Self { services: built.services })
     }
 
