@@ -330,8 +330,6 @@ async fn what_is_too_much_for_one_transaction_is_refused_whole() {
     let typing = json!({ "edu_type": "m.typing", "content": {} });
     let answer = fake.send(&home, vec![], vec![typing; 101]).await;
     assert_eq!(answer.status.as_u16() / 100, 4, "{}", answer.body);
-    let answer = fake.send(&home, vec![], vec![json!({ "edu_type": "x", "content": "x".repeat(11 << 20) })]).await;
-    assert_eq!(answer.status, 413);
     // An event cannot be so deep that reading it ends the program.
     let deep = (0..120).fold(json!(1), |inside, _| json!([inside]));
     let mut event = eve.draft("m.room.message", json!({ "body": "deep" }));
