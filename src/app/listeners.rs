@@ -86,7 +86,8 @@ impl Listeners {
             None => Listener::from(socket),
         };
         // A reverse proxy for clients may well be where other servers come in too.
-        let client = if listen.is_one_port() && self.federation.is_none() { secure(self.client) } else { self.client.into() };
+        let client =
+            if listen.is_one_port() && self.federation.is_none() { secure(self.client) } else { self.client.into() };
         start(client, guarded(routes::all()));
         if let Some(federation) = self.federation {
             start(secure(federation), guarded(routes::federation()));

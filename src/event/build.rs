@@ -66,9 +66,6 @@ pub enum BuildError {
     /// of ours.
     #[error(transparent)]
     Format(FormatError),
-    /// In room versions 1 and 2: the hash of an event that this one names was not given.
-    #[error("the hash of {0} is not known")]
-    Reference(OwnedEventId),
     /// The content cannot be read.
     #[error(transparent)]
     Content(#[from] JsonError),
@@ -311,12 +308,17 @@ fn push_references(
             out.push(',');
         }
         if format == EventsReferenceFormatVersion::V1 {
-            let hash = hash(id).ok_or_else(|| BuildError::Reference(id.clone()))?;
             out.push('[');
             write_string(out, id.as_str());
-            out.push_str(",{\"sha256\":\"");
-            STANDARD_NO_PAD.encode_string(hash, out);
-            out.push_str("\"}]");
+            // Servers leave out hashes that they do not know, in templates of joins as well, and nobody relies on them.
+            match hash(id) {
+                Some(hash) => {
+                    out.push_str(",{\"sha256\":\"");
+                    STANDARD_NO_PAD.encode_string(hash, out);
+                    out.push_str("\"}]");
+                }
+                None => out.push_str(",{}]"),
+            }
         } else {
             write_string(out, id.as_str());
         }

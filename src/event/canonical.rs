@@ -250,7 +250,8 @@ pub fn write_string(out: &mut String, text: &str) {
 /// how the servers that made them did: `1e-07`, `1e+16`, `0.0001`.
 fn write_float(out: &mut String, number: f64) {
     let shortest = format!("{number:e}");
-    let exponent = shortest.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?)));
+    let exponent =
+        shortest.split_once('e').and_then(|(digits, exponent)| Some((digits, exponent.parse::<i32>().ok()?)));
     match exponent {
         Some((digits, exponent)) if !(-4..16).contains(&exponent) => {
             let sign = if exponent < 0 { '-' } else { '+' };

@@ -37,7 +37,8 @@ impl<'a> Route<'a> {
             parts.next();
         }
         let school = path.starts_with("/_homeroom/");
-        let mut route = Self { method, segments: [""; SEGMENTS_MAX], count: 0, media, school, federation: servers.is_some() };
+        let mut route =
+            Self { method, segments: [""; SEGMENTS_MAX], count: 0, media, school, federation: servers.is_some() };
         for (slot, segment) in route.segments.iter_mut().zip(parts) {
             *slot = segment;
             route.count += 1;

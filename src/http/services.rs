@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     config::{self, Config},
-    federation::Federation,
     event::SigningKey,
+    federation::Federation,
     http::{ApiError, Authenticate, Credentials, Federated, Health, Limiter, Metrics, Origins, Session},
     ids::Ids,
     media::Media,

@@ -122,9 +122,9 @@ impl Rooms {
     /// The store failed.
     pub async fn meets_from_elsewhere(&self, list: &[UserRoom], other: UserNo) -> Result<bool, StoreError> {
         // A room of this server's people alone is no place to meet anybody else.
-        let mut open = list.iter().filter(|entry| {
-            entry.record.membership == Membership::Join && !entry.room.view().servers.is_empty()
-        });
+        let mut open = list
+            .iter()
+            .filter(|entry| entry.record.membership == Membership::Join && !entry.room.view().servers.is_empty());
         if other == NOBODY || open.next().is_none() || self.is_local(&self.parts.store.user_id(other).await?) {
             return Ok(false);
         }

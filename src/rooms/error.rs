@@ -3,8 +3,8 @@
 use ruma::RoomVersionId;
 
 use crate::{
-    remote::Refused,
     event::{auth::AuthError, build::BuildError, canonical::JsonError},
+    remote::Refused,
     store::StoreError,
 };
 

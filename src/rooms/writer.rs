@@ -27,9 +27,7 @@ use crate::{
         content::{self},
     },
     notify::Concerned,
-    store::{
-        Batch, Event, EventNo, Position, StoreError, UserNo, schema::rooms::GapRecord, state_tree::StateRoot,
-    },
+    store::{Batch, Event, EventNo, Position, StoreError, UserNo, schema::rooms::GapRecord, state_tree::StateRoot},
 };
 
 /// How much later than everybody else the sender of a message is woken.

@@ -92,8 +92,7 @@ impl Users {
         let account_data = AccountData::new(store.clone(), notifier.clone(), locks.clone(), ignored_lists.clone());
         let secret = config.registration.shared_secret.clone();
         let keys = Keys::new(store.clone(), server.clone(), locks.clone(), notifier.clone());
-        let to_device =
-            ToDevice::load(store.clone(), server, clock.clone(), locks.clone(), notifier.clone(), outbox)?;
+        let to_device = ToDevice::load(store.clone(), server, clock.clone(), locks.clone(), notifier.clone(), outbox)?;
         let device_lists = DeviceLists::load(store.clone())?;
         let devices = Devices {
             store: store.clone(),

@@ -52,7 +52,8 @@ impl Fixture {
             server_name: config.server.name.clone(),
             federation: config.federation.clone(),
         });
-        let users = Users::new(&Arc::new(config), store.clone(), clock.clone(), Ids::system(), notifier, outbox).unwrap();
+        let users =
+            Users::new(&Arc::new(config), store.clone(), clock.clone(), Ids::system(), notifier, outbox).unwrap();
         Self { users, store, clock, _folder: folder }
     }
 

@@ -3,23 +3,23 @@
 //! Handlers take [`Signed`](crate::http::Signed): the sender's signature is checked before they run, and they see who it
 //! is in `origin`. What asks about a room goes through `room_access` first.
 
-pub mod directory;
 pub mod devices;
+pub mod directory;
 mod errors;
 pub mod event;
 pub mod hierarchy;
 pub mod history;
+pub mod invite;
+pub mod join;
 pub mod keys;
 pub mod keys_of_users;
+pub mod knock;
+pub mod leave;
 pub mod media;
 pub mod openid;
 pub mod query;
 mod room_access;
-pub mod state;
 pub mod send;
+pub mod state;
 pub mod version;
 mod written;
-pub mod invite;
-pub mod join;
-pub mod knock;
-pub mod leave;

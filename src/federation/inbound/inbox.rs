@@ -217,7 +217,7 @@ impl Inbox {
             }
         }
         self.done(room.number, done.into_iter()).await?;
-        let left_out: Vec<_> = lacking.into_iter().filter_map(|row| self.park(room, row)).collect();
+        let left_out: Vec<_> = lacking.iter().filter_map(|row| self.park(room, row)).collect();
         self.done(room.number, left_out.into_iter()).await
     }
 
@@ -235,7 +235,7 @@ impl Inbox {
 
     /// Puts a row aside, to be received with what another server has to be asked for. The answer is the row's place if
     /// its server has too many there already: such a one is dropped, or it could fill the inbox of a room for all.
-    fn park(&self, room: &Arc<Room>, row: Waiting) -> Option<Position> {
+    fn park(&self, room: &Arc<Room>, row: &Waiting) -> Option<Position> {
         let Ok(origin) = OwnedServerName::try_from(row.record.origin.as_str()) else { return Some(row.at) };
         let mut workers = self.0.workers.lock();
         let worker = workers.entry(room.number).or_default();

@@ -11,11 +11,12 @@ use tokio::sync::Semaphore;
 use crate::clock::Clock;
 
 /// Transactions to servers that work.
-const WORKING_MAX: usize = 50;
+const WORKING_MAX: usize = 100;
 /// Attempts at servers that have failed.
 const FAILING_MAX: usize = 50;
-/// How long a server that works may hold its place.
-const HELD: Duration = Duration::from_secs(1);
+/// How long a server that works may hold its place: hundreds that begin to hang at the same moment delay the others by
+/// this for each full lane, once.
+const HELD: Duration = Duration::from_millis(200);
 
 /// The lanes. A place is given to who has waited for longest.
 pub(super) struct Lanes {

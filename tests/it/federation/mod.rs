@@ -3,28 +3,42 @@
 //! - `authority`: the certificates they all believe
 //! - `pair`: two servers, and how to make a third
 //! - `fake`: another server, played by the test
+//! - `guest`: somebody of it in a room of ours; `host`: a room of its own
+//! - `ingest`, `security`: what it may do, and is not believed
+//! - `hosted`: rooms of it
 //! - `listeners`: what is served where
+//! - `policy_server`: rooms where a server looks at every event first
+//! - `faults`, `killed`: what goes wrong there and here
 //! - `outbound`, `outbound_failures`, `outbound_crash`: what goes to other servers
 
 mod authority;
 mod devices;
 mod directory;
 mod fake;
+mod faults;
+pub(crate) mod guest;
 mod history;
+mod host;
+mod hosted;
+mod ingest;
+mod invite;
+mod join;
+mod killed;
+mod knock;
+mod leave;
 mod listeners;
 mod media;
 mod outbound;
 mod outbound_crash;
 mod outbound_failures;
 mod pair;
+mod policy_server;
 mod profile;
 mod reading;
 mod restricted;
+mod review;
+mod security;
 mod to_device;
-mod leave;
-mod knock;
-mod join;
-mod invite;
 
 #[expect(unused_imports, reason = "for the stories")]
 pub(crate) use self::{

@@ -7,6 +7,7 @@
 
 mod encounters;
 mod families;
+mod federation;
 mod flows;
 mod lists;
 mod names;

@@ -23,4 +23,3 @@ mod template;
 
 pub(super) use self::ask::Person;
 pub use self::invited::Invitation;
-

@@ -16,8 +16,4 @@ mod answer;
 mod template;
 mod voucher;
 
-pub use self::{
-    accept::Handed,
-    answer::JoinAnswer,
-    template::Template,
-};
+pub use self::{accept::Handed, answer::JoinAnswer, template::Template};
