@@ -182,7 +182,7 @@ impl PduBuilder {
     ) -> Result<Pieces, BuildError> {
         let mut head = String::with_capacity(256);
         head.push_str("{\"auth_events\":");
-        push_references(&mut head, &self.auth_events, format, hash)?;
+        push_references(&mut head, &self.auth_events, format, hash);
         head.push_str(",\"content\":");
 
         let mut depth = String::from(",\"depth\":");
@@ -192,7 +192,7 @@ impl PduBuilder {
         time_and_prev.push_str(",\"origin_server_ts\":");
         push_display(&mut time_and_prev, &self.origin_server_ts.get());
         time_and_prev.push_str(",\"prev_events\":");
-        push_references(&mut time_and_prev, &self.prev_events, format, hash)?;
+        push_references(&mut time_and_prev, &self.prev_events, format, hash);
 
         let mut redacts = String::new();
         if let Some(target) = &self.redacts {
@@ -301,7 +301,7 @@ fn push_references(
     ids: &[OwnedEventId],
     format: EventsReferenceFormatVersion,
     hash: impl Fn(&EventId) -> Option<[u8; 32]>,
-) -> Result<(), BuildError> {
+) {
     out.push('[');
     for (index, id) in ids.iter().enumerate() {
         if index > 0 {
@@ -324,5 +324,4 @@ fn push_references(
         }
     }
     out.push(']');
-    Ok(())
 }

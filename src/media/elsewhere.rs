@@ -276,10 +276,10 @@ impl Elsewhere {
     }
 }
 
-/// The server is older than authenticated media.
+/// The server is older than authenticated media: it says so, or refuses in words that are not Matrix's.
 fn is_unknown_endpoint(error: &RemoteError) -> bool {
-    let missing = matches!(error.status(), Some(StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED));
-    missing && error.errcode().is_some_and(|code| code == "M_UNRECOGNIZED" || code.is_empty())
+    let refused = error.status().is_some_and(|status| status.is_client_error());
+    refused && error.errcode().is_some_and(|code| code == "M_UNRECOGNIZED" || code.is_empty())
 }
 
 /// That there is nothing is an answer.

@@ -78,6 +78,7 @@ struct Inner {
     federation: Federation,
     egress: Egress,
     ports: Ports,
+    names: Arc<Names>,
     connections: Connections,
     well_known: WellKnown,
     destinations: Destinations,
@@ -110,7 +111,7 @@ impl Client {
         let connections = Connections::new(&tls, &names, egress, &ids, ports)?;
         let well_known = WellKnown::new(clock.clone());
         let destinations = Destinations::new(store, clock.clone(), ids);
-        let inner = Inner { clock, key, federation, egress, ports, connections, well_known, destinations };
+        let inner = Inner { clock, key, federation, egress, ports, names, connections, well_known, destinations };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -260,8 +261,12 @@ impl Client {
     /// Asks, and notes whether the server works.
     async fn ask(&self, draft: Draft<'_>, terms: Terms) -> Result<http::Response<Bytes>, RemoteError> {
         let attempt = self.attempt(draft.server, terms).await?;
+        let host = draft.server.host().to_owned();
         let exchange = async { collect(self.open(draft).await?, terms.bytes_max).await };
         let answer = self.0.clock.timeout(terms.within, exchange).await.unwrap_or_else(|| Err(too_slow()));
+        if matches!(answer, Err(RemoteError::Unreachable { kind, .. }) if kind != Unreachable::Dns) {
+            self.0.names.forget(&host);
+        }
         self.note(&attempt, answer.as_ref().err(), terms).await;
         answer
     }

@@ -11,8 +11,9 @@ use crate::clock::Clock;
 const NAMES: usize = 2_000;
 /// The shortest and the longest time that records are kept.
 const KEPT: (Duration, Duration) = (Duration::from_secs(30), Duration::from_hours(1));
-/// How long it is remembered that there are none, or that nobody answered.
-const NONE_KEPT: Duration = Duration::from_mins(1);
+/// How long it is remembered that there are none, or that nobody answered: for addresses, and for services, which most
+/// servers do not have.
+const NONE_KEPT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_mins(1));
 /// Records of one name that are used.
 const RECORDS_MAX: usize = 16;
 
@@ -47,37 +48,43 @@ impl Names {
     /// # Errors
     /// There are none, or nobody knows.
     pub(in crate::remote) async fn addresses(&self, host: &str) -> Result<Arc<[IpAddr]>, DnsError> {
-        self.kept(&self.addresses, host, self.dns.addresses(host)).await
+        self.kept(&self.addresses, NONE_KEPT.0, host, self.dns.addresses(host)).await
     }
 
     /// The SRV records of a name; a failed look-up counts as "none".
     pub(in crate::remote) async fn services(&self, name: &str) -> Arc<[Service]> {
-        self.kept(&self.services, name, self.dns.services(name)).await.unwrap_or_default()
+        self.kept(&self.services, NONE_KEPT.1, name, self.dns.services(name)).await.unwrap_or_default()
+    }
+
+    /// Drops the addresses of a host that could not be reached there: it may have moved.
+    pub(in crate::remote) fn forget(&self, host: &str) {
+        self.addresses.remove(host);
     }
 
     async fn kept<T>(
         &self,
         cache: &Cache<String, Kept<T>>,
+        none_kept: Duration,
         name: &str,
         look_up: impl Future<Output = Result<Answer<T>, DnsError>>,
     ) -> Result<Arc<[T]>, DnsError> {
         let now = self.clock.elapsed();
         cache.remove_if(name, |kept| kept.until <= now);
-        let kept = cache.get_or_insert_async(name, async { Ok(self.keep(look_up.await)) });
+        let kept = cache.get_or_insert_async(name, async { Ok(self.keep(none_kept, look_up.await)) });
         let kept: Result<Kept<T>, std::convert::Infallible> = kept.await;
         let Ok(kept) = kept;
         kept.found
     }
 
-    fn keep<T>(&self, answer: Result<Answer<T>, DnsError>) -> Kept<T> {
+    fn keep<T>(&self, none_kept: Duration, answer: Result<Answer<T>, DnsError>) -> Kept<T> {
         let now = self.clock.elapsed();
         match answer {
             Ok(mut answer) if !answer.records.is_empty() => {
                 answer.records.truncate(RECORDS_MAX);
                 Kept { found: Ok(answer.records.into()), until: now + answer.ttl.clamp(KEPT.0, KEPT.1) }
             }
-            Ok(_) => Kept { found: Err(DnsError::NotFound), until: now + NONE_KEPT },
-            Err(error) => Kept { found: Err(error), until: now + NONE_KEPT },
+            Ok(_) => Kept { found: Err(DnsError::NotFound), until: now + none_kept },
+            Err(error) => Kept { found: Err(error), until: now + none_kept },
         }
     }
 }

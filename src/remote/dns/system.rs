@@ -22,8 +22,6 @@ const TRY: Duration = Duration::from_secs(1);
 const RETRIES: usize = 1;
 /// How long a look-up takes at most. Some networks (Docker's, guest Wi-Fi) never answer questions for SRV records.
 const WHOLE: Duration = Duration::from_secs(2);
-/// Answers that the library keeps; what matters is kept by [`super::Names`].
-const KEPT: u64 = 64;
 
 /// Asks the name servers of `/etc/resolv.conf`, after `/etc/hosts`.
 pub(in crate::remote) struct SystemDns(TokioResolver);
@@ -48,7 +46,8 @@ impl SystemDns {
 fn tighten(options: &mut ResolverOpts) {
     options.timeout = TRY;
     options.attempts = RETRIES;
-    options.cache_size = KEPT;
+    // Answers are kept in `cache`, which can forget.
+    options.cache_size = 0;
 }
 
 /// The name as it stands, without the search list of this machine's network.

@@ -164,11 +164,13 @@ impl<'a> Host<'a> {
             json!({ "auth_chain_ids": ids, "pdu_ids": ids })
         });
         answer(Method::GET, "v1/event_auth/", |known, _| json!({ "auth_chain": known.state_events() }));
-        answer(
-            Method::GET,
-            "v1/event/",
-            |known, received| json!({ "origin": "x", "origin_server_ts": 1, "pdus": [known.events.get(&received.segment(3))] }),
-        );
+        let known = self.known.clone();
+        self.fake.answer(Method::GET, "/_matrix/federation/v1/event/", move |received| {
+            match known.lock().unwrap().events.get(&received.segment(3)) {
+                Some(event) => Reply::ok(json!({ "origin": "x", "origin_server_ts": 1, "pdus": [event] })),
+                None => Reply::Json(404, json!({ "errcode": "M_NOT_FOUND", "error": "no such event" })),
+            }
+        });
         answer(Method::POST, "v1/get_missing_events/", |_, _| json!({ "events": [] }));
         answer(Method::GET, "v1/backfill/", |_, _| json!({ "origin": "x", "origin_server_ts": 1, "pdus": [] }));
     }
