@@ -134,7 +134,7 @@ impl<'a> Guest<'a> {
     }
 }
 
-/// Waits until somebody sees an event in a room.
+/// Waits until somebody sees an event in a room; at most a minute.
 pub(crate) async fn until_there(client: &crate::harness::Client, room: &str, id: &str) {
     let seen = |sync: &Value| {
         let events = sync["rooms"]["join"][room]["timeline"]["events"].as_array()?;
@@ -142,6 +142,8 @@ pub(crate) async fn until_there(client: &crate::harness::Client, room: &str, id:
     };
     let first = client.sync(None).await;
     if seen(&first).is_none() {
-        client.sync_until(first["next_batch"].as_str().unwrap(), seen).await;
+        let wait = client.sync_until(first["next_batch"].as_str().unwrap(), seen);
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), wait).await;
+        waited.unwrap_or_else(|_| panic!("{id} did not come"));
     }
 }
