@@ -110,7 +110,7 @@ impl PduBuilder {
         {
             self.content = self.content.with_string("redacts", target.as_str())?;
         }
-        let mut pieces = self.pieces(&kind, rules.events_reference_format, &reference_hash)?;
+        let mut pieces = self.pieces(&kind, rules.events_reference_format, &reference_hash);
         let own_id =
             if rules.event_format.require_event_id { Some(pieces.name(self.content.as_str(), key)?) } else { None };
 
@@ -179,7 +179,7 @@ impl PduBuilder {
         kind: &str,
         format: EventsReferenceFormatVersion,
         hash: &impl Fn(&EventId) -> Option<[u8; 32]>,
-    ) -> Result<Pieces, BuildError> {
+    ) -> Pieces {
         let mut head = String::with_capacity(256);
         head.push_str("{\"auth_events\":");
         push_references(&mut head, &self.auth_events, format, hash);
@@ -217,7 +217,7 @@ impl PduBuilder {
         write_string(&mut tail, kind);
         tail.push('}');
 
-        Ok(Pieces { head, depth, time_and_prev, redacts, room_and_sender, tail })
+        Pieces { head, depth, time_and_prev, redacts, room_and_sender, tail }
     }
 }
 
