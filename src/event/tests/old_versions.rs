@@ -44,7 +44,7 @@ fn references_are_pairs_of_id_and_hash() {
 fn a_hash_that_is_not_known_is_left_out() {
     let without = builder("m.x", None, &json!({})).build(&rules(1), &key()).unwrap();
     let text: Json = serde_json::from_str(&without.json).unwrap();
-    assert_eq!(text["prev_events"], json!([["$one", {}]]));
+    assert_eq!(text["prev_events"], json!([["$prev", {}]]));
     assert!(Pdu::parse(without.json.as_bytes(), &rules(1)).is_ok());
     assert!(builder("m.x", None, &json!({})).build(&rules(3), &key()).is_ok());
 }
