@@ -21,6 +21,7 @@ async fn the_new_room_takes_over_what_the_old_one_was() {
             "initial_state": [
                 { "type": "m.room.encryption", "content": { "algorithm": "m.megolm.v1.aes-sha2" } },
                 { "type": "m.space.child", "state_key": "!x:school.example", "content": { "via": ["school.example"] } },
+                { "type": "m.room.guest_access", "content": { "guest_access": "can_join" } },
                 { "type": "org.example.left_behind", "content": {} },
             ],
         }))
