@@ -68,8 +68,9 @@ mod tests {
     use super::*;
     use crate::config::{Config, load, parse};
 
-    const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/homeroom.example.toml");
-    const MINIMAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/config/minimal.toml");
+    // Below the package, which is where cargo runs tests.
+    const EXAMPLE: &str = "config/homeroom.example.toml";
+    const MINIMAL: &str = "config/minimal.toml";
 
     /// After a change of the definitions, `HOMEROOM_WRITE_EXAMPLE=1 cargo test example` writes the file anew.
     #[test]
@@ -98,7 +99,7 @@ mod tests {
     fn the_minimal_configuration_is_valid() {
         let config = load(Path::new(MINIMAL)).unwrap();
         let mut expected = Config::defaults(owned_server_name!("localhost"));
-        expected.database.path = Path::new(MINIMAL).parent().unwrap().join("../data");
+        expected.database.path = std::path::absolute("config").unwrap().join("../data");
         assert_eq!(config, expected);
     }
 }
