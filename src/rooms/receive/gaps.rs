@@ -29,13 +29,13 @@ const MORE_FROM: usize = 10;
 const FILL_MAX: usize = 1_000;
 /// States that are fetched for one event and those fetched with it.
 const STATES_MAX: usize = 10;
-/// Servers that are asked, beginning with the one that sent the event.
+/// Servers that are asked.
 const SERVERS_MAX: usize = 4;
 /// How long all of that may take.
 const TIME_MAX: Duration = Duration::from_mins(3);
 
 impl Rooms {
-    /// Receives an event that lacks what came before it, asking other servers, `origin` first.
+    /// Receives an event that lacks what came before it, asking other servers, `origin` first if that is for it to say.
     pub async fn receive_fetching(
         &self,
         room: &Arc<Room>,
@@ -43,11 +43,14 @@ impl Rooms {
         event: Verified,
     ) -> Result<Outcome, ReceiveError> {
         let receiving = async {
-            let (filled, failure) = self.missing_events(room, origin, event.pdu()).await?;
+            let pdu = event.pdu().clone();
+            let servers = self.servers_to_ask(room, origin, &pdu).await?;
+            let first = first_to_ask(&servers, origin, &pdu);
+            let (filled, failure) = self.missing_events(room, first, event.pdu()).await?;
             let mut states = STATES_MAX;
             for earlier in filled {
                 let id = earlier.pdu().event_id.clone();
-                if let Err(error) = self.receive_bridging(room, origin, earlier, &mut states).await {
+                if let Err(error) = self.receive_bridging(room, first, earlier, &mut states).await {
                     tracing::info!(room = %room.id, event = %id, %error, "a missing event was not received");
                 }
             }
@@ -55,7 +58,7 @@ impl Rooms {
             if !self.without_state(room, &event.pdu().prev_events).await?.is_empty() {
                 return Err(failure.unwrap_or(ReceiveError::Answer("its predecessors cannot be had")));
             }
-            self.receive_bridging(room, origin, event, &mut states).await
+            self.receive_bridging(room, first, event, &mut states).await
         };
         let received = self.parts.clock.timeout(TIME_MAX, Box::pin(receiving)).await;
         received.unwrap_or(Err(ReceiveError::Answer("it took too long")))
@@ -66,7 +69,7 @@ impl Rooms {
     async fn missing_events(
         &self,
         room: &Arc<Room>,
-        origin: &ServerName,
+        server: &ServerName,
         pdu: &Pdu,
     ) -> Result<(Vec<Verified>, Option<ReceiveError>), StoreError> {
         let mut failure = None;
@@ -79,11 +82,11 @@ impl Rooms {
                 break;
             }
             let earliest = room.view().extremities.iter().map(|end| end.id.clone()).collect();
-            let answer = match self.fetch_missing(room, origin, earliest, latest).await {
+            let answer = match self.fetch_missing(room, server, earliest, latest).await {
                 Ok(answer) => answer,
                 Err(ReceiveError::Store(error)) => return Err(error),
                 Err(error) => {
-                    tracing::debug!(room = %room.id, %origin, %error, "missing events cannot be had");
+                    tracing::debug!(room = %room.id, %server, %error, "missing events cannot be had");
                     failure = Some(error);
                     break;
                 }
@@ -174,24 +177,33 @@ impl Rooms {
         self.receive_on(room, event, footing).await
     }
 
-    /// Whom to ask: who sent the event, whose it is, and some of those in the room.
+    /// Whom to ask: who brought the event, whose it is, and some of those in the room. Who is not in the room, as far as
+    /// is known here, is asked last, and only about events of its own: it could make up what it likes to have been there.
     async fn servers_to_ask(
         &self,
         room: &Room,
         origin: &ServerName,
         pdu: &Pdu,
     ) -> Result<Vec<OwnedServerName>, StoreError> {
-        let mut servers = vec![origin.to_owned()];
-        let mut add = |server: &ServerName| {
-            if *server != *self.parts.server_name && !servers.iter().any(|known| known == server) {
+        let (view, own) = (room.view(), pdu.sender.server_name());
+        let (mut servers, mut strange) = (Vec::with_capacity(SERVERS_MAX), None);
+        for server in [origin, own].into_iter().filter(|server| *server != self.parts.server_name) {
+            let number = self.parts.store.server(server).await?;
+            if number.is_some_and(|number| view.has_server(number)) {
                 servers.push(server.to_owned());
+            } else if server == own {
+                strange = Some(server.to_owned());
             }
-        };
-        add(pdu.sender.server_name());
-        for (number, _) in room.view().servers.iter().take(2 * SERVERS_MAX) {
-            add(&self.parts.store.server_name(*number).await?);
         }
-        servers.truncate(SERVERS_MAX);
+        servers.dedup();
+        let most = SERVERS_MAX - usize::from(strange.is_some());
+        for (number, _) in view.servers.iter().take(2 * SERVERS_MAX) {
+            let server = self.parts.store.server_name(*number).await?;
+            if servers.len() < most && !servers.contains(&server) {
+                servers.push(server);
+            }
+        }
+        servers.extend(strange);
         Ok(servers)
     }
 
@@ -207,15 +219,17 @@ impl Rooms {
             return Ok(known);
         }
         for server in servers {
-            let chain = match self.fetch_auth_chain(room, server, &pdu.event_id).await {
-                Ok(chain) => chain,
+            match self.fetch_auth_chain(room, server, &pdu.event_id).await {
+                Ok(chain) => drop(self.store_outliers(room, chain).await?),
                 Err(ReceiveError::Store(error)) => return Err(error.into()),
-                Err(error) => {
-                    tracing::debug!(room = %room.id, %server, %error, "an auth chain cannot be had");
-                    self.fetch_events(room, server, pdu.auth_events.clone(), None).await.unwrap_or_default()
-                }
-            };
-            self.store_outliers(room, chain).await?;
+                Err(error) => tracing::debug!(room = %room.id, %server, %error, "an auth chain cannot be had"),
+            }
+            if self.knows_auth_events(&**room, pdu, &mut known).await? {
+                return Ok(known);
+            }
+            // It has the event from another server perhaps, and nothing on its chain.
+            let events = self.fetch_events(room, server, pdu.auth_events.clone(), None).await.unwrap_or_default();
+            self.store_outliers(room, events).await?;
             if self.knows_auth_events(&**room, pdu, &mut known).await? {
                 return Ok(known);
             }
@@ -230,6 +244,8 @@ impl Rooms {
         servers: &[OwnedServerName],
         event: &EventId,
     ) -> Result<StateRoot, ReceiveError> {
+        // The state is all but the one that is being fetched already, and fits those that lack nothing.
+        self.until_whole(room).await;
         let mut failure = ReceiveError::Answer("there is nobody to ask");
         for server in servers {
             match self.state_after_from(room, server, event).await {
@@ -313,4 +329,12 @@ impl Rooms {
         let state = self.parts.tree.apply(StateRoot::EMPTY, &entries, &mut batch).await?;
         Ok((state, batch))
     }
+}
+
+/// Whom to ask what came right before an event: who brought it, or whose it is, even a newcomer, for each of those events
+/// is looked at by itself.
+fn first_to_ask<'a>(servers: &'a [OwnedServerName], origin: &'a ServerName, pdu: &'a Pdu) -> &'a ServerName {
+    let mut named = [origin, pdu.sender.server_name()].into_iter();
+    let known = named.find(|server| servers.iter().any(|asked| asked == *server));
+    known.or(servers.first().map(|server| &**server)).unwrap_or(origin)
 }

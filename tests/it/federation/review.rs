@@ -1,15 +1,29 @@
 //! What a hostile reading of the server-server side has found, and must not find again.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{
     Fake, Reply,
-    guest::{Guest, id_of, until_there},
+    guest::{Guest, id_of, rules, until_there},
     server,
 };
+
+const MISSING: &str = "/_matrix/federation/v1/get_missing_events/";
+const STATE_IDS: &str = "/_matrix/federation/v1/state_ids/";
+
+/// An event of somebody's, and one before it that only they know.
+fn with_a_gap(guest: &Guest<'_>) -> (Value, Value) {
+    let earlier = guest.message("earlier");
+    let mut later = guest.draft("m.room.message", json!({ "msgtype": "m.text", "body": "later" }));
+    later["prev_events"] = json!([id_of(&earlier)]);
+    (earlier, guest.sign(later))
+}
 
 #[tokio::test]
 async fn branches_from_the_past_do_not_bring_an_old_state_back_however_many_and_deep() {
@@ -44,15 +58,11 @@ async fn an_event_waits_for_what_came_before_it_when_its_server_does_not_answer_
     let ada = home.register("ada").await;
     let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
     let eve = Guest::enter(&fake, &home, &room, "eve").await;
-    let earlier = eve.message("earlier");
-    let mut later = eve.draft("m.room.message", json!({ "msgtype": "m.text", "body": "later" }));
-    later["prev_events"] = json!([id_of(&earlier)]);
-    let later = eve.sign(later);
-    let missing = "/_matrix/federation/v1/get_missing_events/";
-    fake.answer(Method::POST, missing, |_| Reply::Json(503, json!({ "errcode": "M_UNKNOWN", "error": "restarting" })));
+    let (earlier, later) = with_a_gap(&eve);
+    fake.answer(Method::POST, MISSING, |_| Reply::Json(503, json!({ "errcode": "M_UNKNOWN", "error": "restarting" })));
     eve.send(vec![later.clone()]).await.ok();
-    fake.until(|received| received.path.starts_with(missing).then_some(())).await;
-    fake.answer(Method::POST, missing, move |_| Reply::ok(json!({ "events": [earlier] })));
+    fake.until(|received| received.path.starts_with(MISSING).then_some(())).await;
+    fake.answer(Method::POST, MISSING, move |_| Reply::ok(json!({ "events": [earlier] })));
     // It works again.
     eve.send(vec![]).await.ok();
     until_there(&ada, &room, &id_of(&later)).await;
@@ -67,9 +77,48 @@ async fn a_server_that_keeps_its_keys_to_itself_delays_nobody_else_in_the_room()
     let eve = Guest::enter(&fake, &home, &room, "eve").await;
     let mut strange = eve.draft("m.room.message", json!({ "msgtype": "m.text", "body": "strange" }));
     strange["sender"] = json!(stalling.user("mallory"));
-    let strange = stalling.sign_event(strange, &super::guest::rules());
+    let strange = stalling.sign_event(strange, &rules());
     eve.send(vec![strange]).await.ok();
     stalling.until(|received| received.path.starts_with("/_matrix/key/").then_some(())).await;
     let said = tokio::time::timeout(Duration::from_secs(10), eve.say(&ada, "at once")).await;
     assert!(said.is_ok(), "the room waited for keys");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_in_a_room_is_not_asked_what_has_happened_there() {
+    let (home, fake, outsider) = (server(|_| {}).await, Fake::start().await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let eve = Guest::enter(&fake, &home, &room, "eve").await;
+    let (earlier, later) = with_a_gap(&eve);
+    for server in [&fake, &outsider] {
+        let events = json!({ "events": [earlier] });
+        server.answer(Method::POST, MISSING, move |_| Reply::ok(events.clone()));
+    }
+    // It brings what another has said.
+    outsider.send(&home, vec![later.clone()], vec![]).await.ok();
+    until_there(&ada, &room, &id_of(&later)).await;
+    assert_eq!((fake.received(MISSING).len(), outsider.received(MISSING).len()), (1, 0));
+
+    // Of an event of its own it is asked what came right before, but what the room was those in it are to say.
+    let own = |before: &str| {
+        let mut draft = eve.draft("m.room.message", json!({ "msgtype": "m.text", "body": before }));
+        (draft["sender"], draft["prev_events"]) = (json!(outsider.user("mallory")), json!([before]));
+        outsider.sign_event(draft, &rules())
+    };
+    let first = own("$nobodyknowsthiseventnobodyknowsthiseventabc");
+    let second = own(&id_of(&first));
+    let events = json!({ "events": [first] });
+    outsider.answer(Method::POST, MISSING, move |_| Reply::ok(events.clone()));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    for (server, name) in [(&fake, "fake"), (&outsider, "outsider")] {
+        let order = order.clone();
+        server.answer(Method::GET, STATE_IDS, move |_| {
+            order.lock().unwrap().push(name);
+            Reply::Json(404, json!({ "errcode": "M_NOT_FOUND", "error": "unknown" }))
+        });
+    }
+    outsider.send(&home, vec![second], vec![]).await.ok();
+    outsider.until(|received| received.path.starts_with(STATE_IDS).then_some(())).await;
+    assert_eq!(order.lock().unwrap()[..2], ["fake", "outsider"]);
 }
