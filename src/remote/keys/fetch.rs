@@ -31,6 +31,15 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_mins(30);
 
+/// For whom a document is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Asker {
+    /// For this server: it has to check something of somebody who is known.
+    Ourselves,
+    /// For whoever says so, who may be anybody: they have few places, and those of others stay free.
+    Stranger,
+}
+
 /// A server is left alone for a while.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pause {
@@ -50,7 +59,7 @@ impl KeyRing {
         // Owned and boxed: the compiler cannot tell that a closure's future is `Send` for every lifetime.
         let fetches = servers.into_iter().map(|server| {
             let ring = self.clone();
-            async move { ring.fetch(&server).await }.boxed()
+            async move { ring.fetch(&server, Asker::Ourselves).await }.boxed()
         });
         let fetches = stream::iter(fetches.collect::<Vec<_>>()).for_each_concurrent(ASKED_AT_ONCE, |fetch| fetch);
         let fetches = fetches.boxed();
@@ -60,67 +69,89 @@ impl KeyRing {
     }
 
     /// Fetches the document of a server, unless it is to be left alone, and waits until that has ended in some way.
-    pub(super) async fn fetch(&self, server: &ServerName) {
-        let Some(mut flight) = self.board(server) else { return };
+    pub(super) async fn fetch(&self, server: &ServerName, asker: Asker) {
+        let Some(mut flight) = self.board(server, asker) else { return };
         // An error means that the task ended without a word.
         let _ = flight.wait_for(|ended| *ended).await;
     }
 
     /// Fetches without waiting.
     pub(super) fn refresh(&self, server: &ServerName) {
-        drop(self.board(server));
+        drop(self.board(server, Asker::Ourselves));
     }
 
-    /// Joins the fetch under way, or starts one; `None` for servers to be left alone.
-    fn board(&self, server: &ServerName) -> Option<watch::Receiver<bool>> {
+    /// Joins the fetch under way, or starts one; `None` for servers to be left alone. A stranger's may wait for its turn,
+    /// so nobody else joins it.
+    fn board(&self, server: &ServerName, asker: Asker) -> Option<watch::Receiver<bool>> {
         let ring = &self.0;
         if server == ring.own.server_name() || !ring.config.federation.allows(server) {
             return None;
         }
         let mut flights = ring.flights.lock();
-        if let Some(flight) = flights.get(server) {
-            return Some(flight.clone());
+        let (own, flight) = ((server.to_owned(), Asker::Ourselves), (server.to_owned(), asker));
+        if let Some(known) = flights.get(&own).or_else(|| flights.get(&flight)) {
+            return Some(known.clone());
         }
-        if ring.pauses.get(server).is_some_and(|pause| pause.until > ring.clock.elapsed()) {
+        if ring.is_paused(server) {
             return None;
         }
-        let (ended, flight) = watch::channel(false);
-        flights.insert(server.to_owned(), flight.clone());
+        let (ended, boarded) = watch::channel(false);
+        flights.insert(flight.clone(), boarded.clone());
         drop(flights);
-        let (ring, server) = (self.0.clone(), server.to_owned());
+        let ring = self.0.clone();
         // A task of its own: a caller that goes away must not stop the fetch of those who wait for the same.
         tokio::spawn(async move {
-            let landing = Landing { ring: &ring, server: &server };
-            let fetched = ring.clock.timeout(FETCH_TIME_MAX, ring.fetch_and_keep(&server)).await;
-            let succeeded = match fetched {
-                Some(Ok(succeeded)) => succeeded,
-                Some(Err(error)) => {
-                    tracing::error!(%error, "keys of another server cannot be stored");
-                    false
-                }
-                None => false,
-            };
-            ring.pause(&server, succeeded);
+            let landing = Landing { ring: &ring, flight: &flight };
+            ring.fly(&flight).await;
             drop(landing);
             let _ = ended.send(true);
         });
-        Some(flight)
+        Some(boarded)
     }
 }
 
 /// Takes the entry of a fetch away, however it ends.
 struct Landing<'a> {
     ring: &'a Ring,
-    server: &'a ServerName,
+    flight: &'a (OwnedServerName, Asker),
 }
 
 impl Drop for Landing<'_> {
     fn drop(&mut self) {
-        self.ring.flights.lock().remove(self.server);
+        self.ring.flights.lock().remove(self.flight);
     }
 }
 
 impl Ring {
+    fn is_paused(&self, server: &ServerName) -> bool {
+        self.pauses.get(server).is_some_and(|pause| pause.until > self.clock.elapsed())
+    }
+
+    /// One fetch, once there is a place for it. That there was none says nothing of the server.
+    async fn fly(&self, (server, asker): &(OwnedServerName, Asker)) {
+        let places = match asker {
+            Asker::Ourselves => &self.fetches,
+            Asker::Stranger => &self.strange_fetches,
+        };
+        let Some(Ok(_place)) = self.clock.timeout(FETCH_TIME_MAX, places.acquire()).await else {
+            tracing::info!(%server, ?asker, "too many keys are being fetched");
+            return;
+        };
+        // Somebody else may have been quicker.
+        if self.is_paused(server) {
+            return;
+        }
+        let succeeded = match self.clock.timeout(FETCH_TIME_MAX, self.fetch_and_keep(server)).await {
+            Some(Ok(succeeded)) => succeeded,
+            Some(Err(error)) => {
+                tracing::error!(%error, "keys of another server cannot be stored");
+                false
+            }
+            None => false,
+        };
+        self.pause(server, succeeded);
+    }
+
     fn pause(&self, server: &ServerName, succeeded: bool) {
         let failures = self.pauses.get(server).map_or(0, |pause| pause.failures);
         let (failures, length) = if succeeded {
@@ -133,7 +164,6 @@ impl Ring {
 
     /// Whether keys came.
     async fn fetch_and_keep(&self, server: &ServerName) -> Result<bool, StoreError> {
-        let Ok(_place) = self.fetches.acquire().await else { return Ok(false) };
         let document = match self.source.document(server).await {
             Ok(text) => match KeyDocument::read_fresh(&text, server, self.clock.now_ms()) {
                 Ok(document) => Some(document),

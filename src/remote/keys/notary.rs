@@ -8,7 +8,7 @@ use futures_util::{FutureExt as _, StreamExt as _, stream};
 use ruma::{OwnedServerName, ServerName};
 use serde_json::json;
 
-use super::{document::is_plain, own::OwnKeys, ring::KeyRing};
+use super::{document::is_plain, fetch::Asker, own::OwnKeys, ring::KeyRing};
 use crate::{
     event::{
         SigningKey,
@@ -81,7 +81,7 @@ impl KeyRing {
                 && now_ms < document.fetched_ms.midpoint(document.valid_until_ms)
         });
         if !enough {
-            self.fetch(server).await;
+            self.fetch(server, Asker::Stranger).await;
             document = self.0.store.get(&KEY_DOCUMENTS, &name).await?;
         }
         Ok(document.and_then(|document| sign_again(&document.json, self.signing_key())))

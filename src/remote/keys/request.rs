@@ -10,6 +10,7 @@ use ruma::{ServerName, api::federation::authentication::XMatrix};
 use super::{
     document::read_signature,
     error::VerifyError,
+    fetch::Asker,
     known::{Known, Purpose},
     ring::KeyRing,
 };
@@ -92,7 +93,9 @@ impl KeyRing {
         let purpose = Purpose::Now(now_ms);
         let mut known = self.known(server).await?;
         if !known.serves([key_id], purpose) {
-            self.fetch(server).await;
+            // Who was never heard of may be an invention of whoever asks.
+            let asker = if known.keys.is_empty() { Asker::Stranger } else { Asker::Ourselves };
+            self.fetch(server, asker).await;
             known = self.known(server).await?;
         } else if known.ages(now_ms) {
             self.refresh(server);

@@ -8,7 +8,7 @@ use ruma::{OwnedServerName, ServerName};
 use tokio::sync::{Semaphore, watch};
 
 use super::{
-    fetch::Pause,
+    fetch::{Asker, Pause},
     known::{Known, ServerKey},
     notary::OwnDocument,
     own::OwnKeys,
@@ -32,6 +32,8 @@ const PAUSES_CACHED: usize = 10_000;
 pub(super) const KEYS_KEPT_MAX: usize = 256;
 /// Documents fetched at once, all together.
 const FETCHES_MAX: usize = 64;
+/// Documents fetched at once that nobody needs who has proved who they are: anybody may name servers that do not answer.
+pub(super) const STRANGERS_MAX: usize = 8;
 
 /// What a [`KeyRing`] is made of.
 pub struct KeyRingParts {
@@ -63,8 +65,10 @@ pub(super) struct Ring {
     /// Until when a server is not asked again, by [`Clock::elapsed`].
     pub(super) pauses: Cache<OwnedServerName, Pause>,
     /// Fetches under way. Bounded by who waits for them and by `fetches`.
-    pub(super) flights: Mutex<HashMap<OwnedServerName, watch::Receiver<bool>>>,
+    pub(super) flights: Mutex<HashMap<(OwnedServerName, Asker), watch::Receiver<bool>>>,
     pub(super) fetches: Semaphore,
+    /// The same for [`Asker::Stranger`].
+    pub(super) strange_fetches: Semaphore,
     /// Threads that check signatures.
     pub(super) checkers: Arc<Semaphore>,
 }
@@ -86,6 +90,7 @@ impl KeyRing {
             pauses: Cache::new(PAUSES_CACHED),
             flights: Mutex::default(),
             fetches: Semaphore::new(FETCHES_MAX),
+            strange_fetches: Semaphore::new(STRANGERS_MAX),
             checkers: Arc::new(Semaphore::new(cores)),
         }))
     }

@@ -1,11 +1,14 @@
 //! When documents are fetched, and when they are not.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
-use ruma::{ServerName, server_name};
+use ruma::{OwnedServerName, ServerName, server_name};
 
 use super::network::{DAY_MS, Fixture, NOW_MS, document, key, signed};
-use crate::{config::ServerPattern, remote::keys::VerifyError};
+use crate::{
+    config::ServerPattern,
+    remote::keys::{VerifyError, fetch::Asker, ring::STRANGERS_MAX},
+};
 
 fn a() -> &'static ServerName {
     server_name!("a.example")
@@ -123,9 +126,46 @@ async fn keys_are_refreshed_before_they_end() {
     fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + 3 * DAY_MS));
     fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
     // The fetch beside the request ends before one that joins it.
-    fixture.ring.fetch(a()).await;
+    fixture.ring.fetch(a(), Asker::Ourselves).await;
     assert_eq!(fixture.network.times_asked(), 2);
     fixture.network.silence(a());
     fixture.clock.advance(Duration::from_hours(20));
     fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+}
+
+#[tokio::test]
+async fn strangers_who_name_servers_that_stall_keep_nobody_else_from_keys() {
+    let fixture = Fixture::new();
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
+    let slow = |n: u8| -> OwnedServerName { format!("slow{n}.example").parse().unwrap() };
+    (0..100).for_each(|n| fixture.network.stall(&slow(n)));
+    // Half of them are asked of the notary, the others are said to have signed something.
+    for n in 0..100 {
+        let (ring, name) = (fixture.ring.clone(), slow(n));
+        tokio::spawn(async move {
+            if n % 2 == 0 {
+                drop(ring.notarise(vec![(name, NOW_MS)]).await);
+            } else {
+                drop(ring.verify_json(signed("{}", &key(&name, 1)).as_bytes(), &name).await);
+            }
+        });
+    }
+    while fixture.network.times_asked() < STRANGERS_MAX {
+        tokio::task::yield_now().await;
+    }
+    let ring = fixture.ring.clone();
+    let waiting = tokio::spawn(async move { ring.notarise(vec![(a().to_owned(), NOW_MS)]).await });
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fixture.network.times_asked(), STRANGERS_MAX);
+    let fetching = fixture.ring.fetch_all(HashSet::from([a().to_owned()]));
+    tokio::time::timeout(Duration::from_secs(20), fetching).await.unwrap();
+    fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    assert_eq!(fixture.network.times_asked(), STRANGERS_MAX + 1);
+    // When it is its turn, what is wanted is there already.
+    while !waiting.is_finished() {
+        fixture.clock.advance(Duration::from_secs(1));
+        tokio::task::yield_now().await;
+    }
 }

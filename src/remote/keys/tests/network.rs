@@ -1,7 +1,7 @@
 //! Servers in memory, which publish keys.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -34,6 +34,7 @@ pub(crate) struct Network {
     notaries: Mutex<HashMap<OwnedServerName, Vec<String>>>,
     pub(crate) asked: AtomicUsize,
     pub(crate) gate: tokio::sync::RwLock<()>,
+    stalling: Mutex<HashSet<OwnedServerName>>,
 }
 
 impl Network {
@@ -43,6 +44,11 @@ impl Network {
 
     pub(crate) fn silence(&self, server: &ServerName) {
         self.documents.lock().remove(server);
+    }
+
+    /// It never answers.
+    pub(crate) fn stall(&self, server: &ServerName) {
+        self.stalling.lock().insert(server.to_owned());
     }
 
     pub(crate) fn notary(&self, notary: &ServerName, answers: Vec<String>) {
@@ -62,6 +68,10 @@ impl KeySource for Wire {
         Box::pin(async move {
             self.0.asked.fetch_add(1, Ordering::SeqCst);
             drop(self.0.gate.read().await);
+            let stalls = self.0.stalling.lock().contains(server);
+            if stalls {
+                std::future::pending::<()>().await;
+            }
             let found = self.0.documents.lock().get(server).cloned();
             found.ok_or_else(|| FetchFailure::new("nobody there"))
         })
