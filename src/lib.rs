@@ -5,7 +5,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`clock`], [`ids`], [`secret`], [`notify`] | the only wall clock; random ids; secrets that never print; wake-ups |
+//! | [`clock`], [`ids`], [`secret`], [`notify`], [`places`] | the only wall clock; random ids; secrets that never print; wake-ups; who does how much at once |
 //! | [`config`], [`event`] | what can be set; events as pure values |
 //! | [`store`] | the only user of RocksDB |
 //! | [`remote`] | other servers: found, asked, believed |
@@ -23,6 +23,7 @@
 pub mod clock;
 pub mod ids;
 pub mod notify;
+pub mod places;
 pub mod secret;
 
 pub mod config;

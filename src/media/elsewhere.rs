@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, RwLock, RwLockReadGuard, Semaphore};
 use super::{Label, MediaError, files::Files, upload::blocking};
 use crate::{
     clock::Clock,
+    places::Places,
     remote::{Remote, RemoteError, Terms},
     store::{
         Batch, Order, Store,
@@ -27,10 +28,10 @@ use crate::{
     },
 };
 
-/// Locks that the ids of other servers are spread over: one fetch of each at a time.
-const TURNS: usize = 64;
 /// Content that is fetched at the same time: each is in memory until it is on the disk.
-const FETCHES_MAX: usize = 4;
+const FETCHES_MAX: usize = 12;
+/// Of these, of one server: those that answer slowly must leave room for others.
+const FETCHES_OF_ONE_MAX: usize = 3;
 /// How long one fetch may take.
 const FETCH_TIME_MAX: Duration = Duration::from_mins(2);
 /// What comes besides the content, in bytes.
@@ -55,7 +56,9 @@ pub(super) struct Elsewhere {
     clock: Clock,
     remote: OnceLock<Remote>,
     bytes_max: u64,
-    turns: Vec<Mutex<()>>,
+    /// One fetch of an id at a time.
+    turns: Places<(String, String)>,
+    servers: Places<String>,
     fetches: Semaphore,
     /// Read by whoever gives a file its first name, written by whoever removes files without one.
     naming: RwLock<()>,
@@ -70,7 +73,8 @@ impl Elsewhere {
             clock,
             remote: OnceLock::new(),
             bytes_max,
-            turns: (0..TURNS).map(|_| Mutex::default()).collect(),
+            turns: Places::new(1),
+            servers: Places::new(FETCHES_OF_ONE_MAX),
             fetches: Semaphore::new(FETCHES_MAX),
             naming: RwLock::default(),
             swept: Mutex::default(),
@@ -104,10 +108,11 @@ impl Elsewhere {
         }
         let Some(remote) = self.remote.get().filter(|remote| remote.check(server).is_ok()) else { return Ok(None) };
         let fetching = async {
-            let _turn = self.turn(&key).await;
+            let _turn = self.turns.enter(key.clone()).await;
             if let Some(found) = self.kept(&key).await? {
                 return Ok(Some(found));
             }
+            let _place = self.servers.enter(key.0.clone()).await;
             let _slot = self.fetches.acquire().await.map_err(|_| MediaError::Busy)?;
             let Some(fetched) = self.fetch(remote, server, id, wait).await? else { return Ok(None) };
             self.keep(key.clone(), fetched).await.map(Some)
@@ -118,15 +123,6 @@ impl Elsewhere {
             tracing::warn!(%error, "old content of other servers was not removed");
         }
         Ok(found)
-    }
-
-    async fn turn(&self, key: &(String, String)) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        let sum = key
-            .0
-            .bytes()
-            .chain(key.1.bytes())
-            .fold(7_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        Some(self.turns.get(sum % TURNS)?.lock().await)
     }
 
     /// What was fetched before, if its file is still there.

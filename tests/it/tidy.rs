@@ -7,7 +7,7 @@ use std::{
 
 /// Bottom to top; what stands in one line does not import each other.
 const LAYERS: [&[&str]; 12] = [
-    &["clock", "ids", "secret", "notify"],
+    &["clock", "ids", "secret", "notify", "places"],
     &["config", "event"],
     &["store"],
     &["remote"],

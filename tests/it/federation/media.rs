@@ -70,3 +70,27 @@ async fn another_server_gets_content_only_with_its_signature() {
     let unsigned = fake.call_with(&home, Method::GET, &path, serde_json::Value::Null, None).await;
     assert_eq!(unsigned.status, 401);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_of_a_server_that_stalls_keeps_nobody_from_that_of_others() {
+    let home = server(|_| {}).await;
+    let (stalling, quick) = (Fake::start().await, Fake::start().await);
+    let bert = home.register("bert").await;
+    let asked = "/_matrix/federation/v1/media/download/";
+    stalling.answer(Method::GET, asked, |_| Reply::Stall);
+    let old = format!("/_matrix/media/v3/download/{}/abc", quick.name());
+    quick.answer(Method::GET, &old, |_| Reply::Raw(200, b"{}".to_vec()));
+    let waiting: Vec<_> = (0..100)
+        .map(|n| {
+            let (client, uri) = (bert.clone(), format!("mxc://{}/{n}", stalling.name()));
+            tokio::spawn(async move { client.get(&download(&uri)).await })
+        })
+        .collect();
+    stalling.until(|received| received.path.starts_with(asked).then_some(())).await;
+    let path = download(&format!("mxc://{}/abc", quick.name()));
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), bert.get(&path)).await;
+    assert_eq!(answer.expect("it waits for another server").ok(), json!({}));
+    let few = stalling.received(asked).len();
+    assert!(few <= 3, "{few} at once of one server");
+    waiting.iter().for_each(tokio::task::JoinHandle::abort);
+}
