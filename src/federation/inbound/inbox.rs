@@ -11,12 +11,13 @@ use std::{
 
 use parking_lot::Mutex;
 use ruma::{OwnedServerName, ServerName};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use super::{parked::Lane, transaction::InboundParts};
 use crate::{
     clock::Clock,
+    places::{Place, Places},
     rooms::{
         Room, Rooms,
         receive::{Outcome, ReceiveError, Refusal, Verified},
@@ -36,6 +37,10 @@ const LANE_MAX: usize = 1_000;
 const CHUNK: usize = 50;
 /// Rooms at work at the same time: what they wait for is this machine, not others.
 const ROOMS_AT_ONCE: usize = 8;
+/// Events that are fetched for at the same time, over all rooms and servers.
+const FETCHES_MAX: usize = 64;
+/// Of these, events of one server: one that is in many rooms, and gives nothing, must leave places to others.
+const FETCHES_OF_ONE_MAX: usize = 8;
 /// Rooms whose inbox is looked at when the server starts.
 const ROOMS_MAX: usize = 1_000_000;
 
@@ -48,6 +53,9 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) stopping: CancellationToken,
     places: Semaphore,
+    /// Fetching for parked events.
+    fetches: Semaphore,
+    origins: Places<OwnedServerName>,
     workers: Mutex<HashMap<RoomNo, Worker>>,
 }
 
@@ -79,6 +87,8 @@ impl Inbox {
             clock: parts.clock.clone(),
             stopping: parts.stopping.clone(),
             places: Semaphore::new(ROOMS_AT_ONCE),
+            fetches: Semaphore::new(FETCHES_MAX),
+            origins: Places::new(FETCHES_OF_ONE_MAX),
             workers: Mutex::default(),
         }))
     }
@@ -271,6 +281,13 @@ impl Inbox {
     pub(super) async fn parked(&self, room: RoomNo, at: Position) -> Result<Option<Waiting>, StoreError> {
         let record = self.0.rooms.store().get(&INBOX, &(room, at)).await?;
         Ok(record.map(|record| Waiting { at, record }))
+    }
+
+    /// Waits until something may be fetched for an event of this server.
+    pub(super) async fn may_fetch(&self, origin: &ServerName) -> (Place, Option<SemaphorePermit<'_>>) {
+        let place = self.0.origins.enter(origin.to_owned()).await;
+        // Nobody closes it.
+        (place, self.0.fetches.acquire().await.ok())
     }
 
     /// A parked row is dealt with.

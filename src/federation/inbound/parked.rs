@@ -91,6 +91,7 @@ impl Inbox {
 
     async fn try_parked(&self, room: &Arc<Room>, origin: &ServerName, row: &Waiting) -> Result<Outcome, ReceiveError> {
         let rooms = &self.inner().rooms;
+        let _places = self.may_fetch(origin).await;
         let event = match rooms.verify_one(&room.id, &room.rules, &row.record.json).await {
             Ok(event) => event,
             Err(refusal) => {

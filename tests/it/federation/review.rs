@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use homeroom::clock::Clock;
 use http::Method;
 use serde_json::{Value, json};
 
 use super::{
     Fake, Reply,
     guest::{Guest, id_of, rules, until_there},
-    server,
+    server, server_at,
 };
 
 const MISSING: &str = "/_matrix/federation/v1/get_missing_events/";
@@ -121,4 +122,32 @@ async fn a_server_that_is_not_in_a_room_is_not_asked_what_has_happened_there() {
     outsider.send(&home, vec![second], vec![]).await.ok();
     outsider.until(|received| received.path.starts_with(STATE_IDS).then_some(())).await;
     assert_eq!(order.lock().unwrap()[..2], ["fake", "outsider"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_fills_no_gap_of_many_rooms_has_few_places_and_others_have_theirs() {
+    let home = server_at(Clock::test(1_700_000_000_000), |_| {}).await;
+    let (stalling, good) = (Fake::start().await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let body = json!({ "preset": "public_chat", "room_version": "11" });
+    stalling.answer(Method::POST, MISSING, |_| Reply::Stall);
+    for _ in 0..12 {
+        let room = ada.create_room(body.clone()).await;
+        let eve = Guest::enter(&stalling, &home, &room, "eve").await;
+        eve.send(vec![with_a_gap(&eve).1]).await.ok();
+    }
+    let mut asked = 0;
+    stalling
+        .until(|received| {
+            asked += usize::from(received.path.starts_with(MISSING));
+            (asked == 8).then_some(())
+        })
+        .await;
+    let room = ada.create_room(body).await;
+    let gil = Guest::enter(&good, &home, &room, "gil").await;
+    let (earlier, later) = with_a_gap(&gil);
+    good.answer(Method::POST, MISSING, move |_| Reply::ok(json!({ "events": [earlier] })));
+    gil.send(vec![later.clone()]).await.ok();
+    until_there(&ada, &room, &id_of(&later)).await;
+    assert_eq!(stalling.received(MISSING).len(), 8, "it is asked about more rooms at once than it may be");
 }
