@@ -25,6 +25,20 @@ impl ClientAddress {
     }
 }
 
+/// Who is behind an address, as far as that can be told: IPv4 as it is, IPv6 by its /64, for one customer has all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Source(u128);
+
+impl Source {
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            // As IPv6 writes it, so that it is none of that.
+            IpAddr::V4(address) => Self(address.to_ipv6_mapped().to_bits()),
+            IpAddr::V6(address) => Self(address.to_bits() & (u128::MAX << 64)),
+        }
+    }
+}
+
 /// The proxies whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<Network>);

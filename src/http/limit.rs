@@ -19,7 +19,7 @@ use governor::{
 
 use crate::{
     config::{Limits, Rate},
-    http::{class::Class, error::ApiError},
+    http::{address::Source, class::Class, error::ApiError},
     store::UserNo,
 };
 
@@ -76,8 +76,7 @@ fn quota(rate: Rate) -> Quota {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     User(UserNo),
-    /// IPv4 as it is, IPv6 by its /64: one customer has all of it.
-    Address(u128),
+    Address(Source),
     /// A keyed hash of the name.
     Name(u64),
     Shared(u64),
@@ -133,11 +132,8 @@ impl<C: Clock + Clone> Limiter<C> {
     /// # Errors
     /// `M_LIMIT_EXCEEDED`.
     pub fn check_address(&self, class: Class, address: IpAddr) -> Result<(), ApiError> {
-        let key = match address {
-            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(address) => address.to_bits() & (u128::MAX << 64),
-        };
-        self.check(self.counters.get(class.index()).map(|pair| &pair.1), Key::Address(key))
+        let key = Key::Address(Source::of(address));
+        self.check(self.counters.get(class.index()).map(|pair| &pair.1), key)
     }
 
     /// Counts an attempt on a name that need not exist, such as the user name of a login.
@@ -255,7 +251,7 @@ mod tests {
         }
         let held = limiter.counters[Class::Send.index()].0.buckets.len();
         assert!(held <= 100 + usize::try_from(SHARED_BUCKETS).unwrap(), "{held}");
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         limiter.sweep();
         assert_eq!(limiter.counters[Class::Send.index()].0.buckets.len(), 0);
         check_user(&limiter, Class::Send, 1).unwrap();

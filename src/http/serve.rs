@@ -168,7 +168,7 @@ impl Protocols {
         };
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return,
-            accepted = tls.accept(stream) => accepted,
+            accepted = tls.accept(stream, peer.ip()) => accepted,
         };
         match accepted {
             // The state of TLS in a box: the task has the size of a connection in clear.

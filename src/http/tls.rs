@@ -6,7 +6,7 @@
 mod acme;
 mod certificate;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use rustls::{
     ServerConfig,
@@ -15,6 +15,8 @@ use rustls::{
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Semaphore};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
+
+use crate::{http::address::Source, places::Places};
 
 pub use self::{
     acme::{Acme, AcmeOptions},
@@ -27,6 +29,12 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Handshakes at one time, of some ten kilobytes each; more wait, within the time above. A whole school whose devices
 /// come back at once is a few seconds of signing.
 const HANDSHAKES_MAX: usize = 1024;
+/// Of these, with one address: a whole school may have the same, but one that begins and does not go on must leave room
+/// for others.
+const HANDSHAKES_OF_ONE_MAX: usize = 256;
+/// Connections of one address that are in their handshake or wait for it; more are cut. They take from the connections
+/// that the listener has for all.
+const WAITING_OF_ONE_MAX: usize = 2048;
 
 /// The protocols offered, the better one first.
 const HTTP2: &[u8] = b"h2";
@@ -38,6 +46,8 @@ pub struct Tls {
     /// For the connections by which an authority makes sure that a domain is ours.
     challenge: Option<Arc<ServerConfig>>,
     handshakes: Semaphore,
+    addresses: Places<Source>,
+    waiting: Places<Source>,
     handshake_timeout: Duration,
 }
 
@@ -65,6 +75,8 @@ impl Tls {
             ordinary: Arc::new(config),
             challenge: None,
             handshakes: Semaphore::new(HANDSHAKES_MAX),
+            addresses: Places::new(HANDSHAKES_OF_ONE_MAX),
+            waiting: Places::new(WAITING_OF_ONE_MAX),
             handshake_timeout: HANDSHAKE_TIMEOUT,
         })
     }
@@ -78,12 +90,17 @@ impl Tls {
     /// Goes through the handshake; `None` if that was all the client came for.
     ///
     /// # Errors
-    /// The client broke off, took too long, or agrees on nothing with us.
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Option<Accepted>> {
-        tokio::time::timeout(self.handshake_timeout, self.shake_hands(stream)).await?
+    /// The client broke off, took too long, or agrees on nothing with us; too many of its address are waiting.
+    pub(super) async fn accept(&self, stream: TcpStream, peer: IpAddr) -> io::Result<Option<Accepted>> {
+        let source = Source::of(peer);
+        let Some(_waiting) = self.waiting.try_enter(source) else {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many handshakes with one address"));
+        };
+        tokio::time::timeout(self.handshake_timeout, self.shake_hands(stream, source)).await?
     }
 
-    async fn shake_hands(&self, stream: TcpStream) -> io::Result<Option<Accepted>> {
+    async fn shake_hands(&self, stream: TcpStream, source: Source) -> io::Result<Option<Accepted>> {
+        let _place = self.addresses.enter(source).await;
         // Nobody closes it.
         let _permit = self.handshakes.acquire().await.ok();
         let started = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;

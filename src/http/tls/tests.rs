@@ -5,7 +5,11 @@ use std::{fs, net::SocketAddr, path::PathBuf};
 use axum::{Router, extract::Request, routing::get};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::{io::AsyncReadExt as _, net::TcpListener, task::JoinHandle};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{TcpListener, TcpSocket},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -60,7 +64,10 @@ impl Authority {
 
     /// The certificate that a server shows.
     async fn shown(&self, address: SocketAddr) -> CertificateDer {
-        let stream = TcpStream::connect(address).await.unwrap();
+        self.shown_on(TcpStream::connect(address).await.unwrap()).await
+    }
+
+    async fn shown_on(&self, stream: TcpStream) -> CertificateDer {
         let connector = tokio_rustls::TlsConnector::from(Arc::new(self.client()));
         let stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
         stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
@@ -179,6 +186,33 @@ async fn strangers_to_tls_and_stalling_clients_are_dropped() {
         let _ = stream.read_to_end(&mut rest).await;
         assert!(!rest.starts_with(b"HTTP"));
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_begins_many_handshakes_leaves_places_to_other_addresses() {
+    let authority = Authority::new();
+    let certificate = authority.certify();
+    let tls = Tls::new(authority.files().unwrap()).unwrap();
+    let tls = Tls { addresses: Places::new(2), waiting: Places::new(3), ..tls };
+    let server = Running::start(tls, version()).await;
+    let mut silent = Vec::new();
+    for _ in 0..3 {
+        silent.push(TcpStream::connect(server.address).await.unwrap());
+    }
+    // One more of the same address is cut, long before its handshake's time is over.
+    let mut fourth = TcpStream::connect(server.address).await.unwrap();
+    let mut rest = Vec::new();
+    let cut = tokio::time::timeout(HANDSHAKE_TIMEOUT / 2, fourth.read_to_end(&mut rest)).await;
+    assert!(cut.is_ok() && rest.is_empty(), "{cut:?} {rest:?}");
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let other = socket.connect(server.address).await.unwrap();
+    let shown = tokio::time::timeout(HANDSHAKE_TIMEOUT / 2, authority.shown_on(other)).await;
+    assert_eq!(shown.expect("another address has to wait"), certificate);
+    // Those who have given up make room.
+    drop(silent);
+    assert_eq!(authority.shown(server.address).await, certificate);
     server.stop().await;
 }
 
