@@ -6,10 +6,12 @@ use std::{
 };
 
 use quick_cache::{Weighter, sync::Cache};
+use roaring::RoaringBitmap;
 use ruma::{
     events::StateEventType,
     room_version_rules::{RoomVersionRules, StateResolutionV2Rules},
 };
+use tokio::sync::OwnedMutexGuard;
 
 use super::{
     conflict::Conflict,
@@ -32,6 +34,9 @@ use crate::{
 
 /// Bytes of resolutions that are remembered.
 const MEMO_BYTES: u64 = 8 << 20;
+/// Events up to which sorting is done at once: some hundred microseconds. With more, as somebody who means harm may bring
+/// about, another thread does it.
+const SORTED_AT_ONCE: u64 = 500;
 
 /// Finds the state that several states of one room come to. Cheap to clone.
 #[derive(Clone)]
@@ -41,7 +46,12 @@ pub struct Resolver {
     memo: Arc<Cache<Question, Arc<Outcome>, Weight>>,
     /// Whether whole states are asked only when nothing simpler answers; only tests say no.
     pub(super) shortcuts: bool,
+    /// Only tests have another number.
+    pub(super) sorted_at_once: u64,
 }
+
+/// A graph of which the lock is held.
+type Held = OwnedMutexGuard<Graph>;
 
 /// Different states of a room, ascending.
 type Question = (RoomNo, Box<[StateRoot]>);
@@ -71,6 +81,7 @@ impl Resolver {
             graphs: Arc::default(),
             memo: Arc::new(Cache::with_weighter(4096, MEMO_BYTES, Weight)),
             shortcuts: true,
+            sorted_at_once: SORTED_AT_ONCE,
         }
     }
 
@@ -158,11 +169,15 @@ impl Resolver {
             self.source.auth_difference(&mut graph, room, roots, &spread, &mut unconflicted, self.shortcuts).await?;
         full |= &spread.conflicted;
         if v2.consider_conflicted_state_subgraph {
-            full |= spread.subgraph(&graph);
+            let subgraph;
+            (graph, subgraph) = self.sort(graph, spread.any.len(), move |graph| spread.subgraph(graph)).await?;
+            full |= subgraph;
         }
 
         self.source.load_facts(&mut graph, room, &full).await?;
-        let power = order::power_events(&graph, &full);
+        let whole = full.clone();
+        let power;
+        (graph, power) = self.sort(graph, full.len(), move |graph| order::power_events(graph, &whole)).await?;
         self.source.load_levels(&mut graph, room, &rules, &create, &power).await?;
         let mut replay = Replay {
             source: self.source.clone(),
@@ -173,9 +188,12 @@ impl Resolver {
             from_unconflicted: !v2.begin_iterative_auth_checks_with_empty_state_map,
             found: HashMap::new(),
         };
-        let sorted = order::by_power(&graph, &power);
+        let rest = full - &power;
+        let sorted;
+        (graph, sorted) = self.sort(graph, power.len(), move |graph| order::by_power(graph, &power)).await?;
         replay.run(&graph, &sorted).await?;
-        let sorted = self.sort_rest(&mut graph, &mut replay, &(full - power)).await?;
+        let sorted;
+        (graph, sorted) = self.sort_rest(graph, &mut replay, rest).await?;
         replay.run(&graph, &sorted).await?;
         self.graphs.weigh(room, graph.bytes());
         Ok(replay.found)
@@ -184,14 +202,28 @@ impl Resolver {
     /// The events that are no power events, by the mainline of the power levels found.
     async fn sort_rest(
         &self,
-        graph: &mut Graph,
+        mut graph: Held,
         replay: &mut Replay,
-        rest: &roaring::RoaringBitmap,
-    ) -> Result<Vec<u32>, StoreError> {
+        rest: RoaringBitmap,
+    ) -> Result<(Held, Vec<u32>), StoreError> {
         let levels = replay.in_force(&(StateEventType::RoomPowerLevels, String::new())).await?;
-        self.source.load(graph, replay.room, levels).await?;
+        self.source.load(&mut graph, replay.room, levels).await?;
         let levels = levels.and_then(|levels| graph.dense(levels));
-        Ok(order::by_mainline(graph, rest, levels))
+        self.sort(graph, rest.len(), move |graph| order::by_mainline(graph, &rest, levels)).await
+    }
+
+    /// Works on a graph: where there are many events to look at, not on the thread of whoever waits.
+    pub(super) async fn sort<T: Send + 'static>(
+        &self,
+        graph: Held,
+        events: u64,
+        work: impl FnOnce(&Graph) -> T + Send + 'static,
+    ) -> Result<(Held, T), StoreError> {
+        let work = move || {
+            let done = work(&graph);
+            (graph, done)
+        };
+        if events <= self.sorted_at_once { Ok(work()) } else { apart(work).await }
     }
 
     /// Tells what was found for the keys in conflict from what was found for keys that no state has. What the states

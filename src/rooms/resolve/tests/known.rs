@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
+    super::graph::Graph,
     room::{ALICE, BOB, CAROL, DAVE, Point, TestRoom},
     stored::{StoredRoom, Storing},
 };
@@ -178,4 +179,15 @@ async fn one_state_is_itself_and_unknown_states_do_not_count() {
     }
     assert_eq!(resolver.resolve(stored.room, &room.rules, &[], &mut batch).await.unwrap(), unknown);
     assert!(batch.is_empty(), "nothing is written");
+}
+
+#[tokio::test]
+async fn much_is_not_sorted_on_the_thread_of_whoever_waits() {
+    let (room, _) = TestRoom::new(11);
+    let resolver = StoredRoom::new(&room, Storing::default()).await.resolver();
+    for (events, elsewhere) in [(10, false), (100_000, true)] {
+        let graph = Arc::<tokio::sync::Mutex<Graph>>::default().lock_owned().await;
+        let (_, thread) = resolver.sort(graph, events, |_| std::thread::current().id()).await.unwrap();
+        assert_eq!(thread != std::thread::current().id(), elsewhere, "{events}");
+    }
 }

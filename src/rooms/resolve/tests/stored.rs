@@ -136,6 +136,7 @@ impl StoredRoom {
         let mut warm = stored.resolver();
         let mut thorough = stored.resolver();
         thorough.shortcuts = false;
+        thorough.sorted_at_once = 0;
         for meeting in &test.meetings {
             let mut roots = Vec::new();
             for state in &meeting.states {
