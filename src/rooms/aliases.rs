@@ -81,16 +81,24 @@ impl Rooms {
         if row.creator != actor.user && !admin && !self.knows_room(&room, actor).await? {
             return Err(RoomsError::NoAlias);
         }
-        let mut writer = self.writer(&room).await;
+        let writer = self.writer(&room).await;
         if row.creator != actor.user && !admin && !may_name(&writer, actor) {
             return Err(RoomsError::Forbidden("you did not make this alias, nor may you name the room".into()));
         }
+        let mut writer = match withdrawal(&writer, actor.user_id, alias).await? {
+            Some(event) => match self.agree(writer, &event).await {
+                Ok((mut writer, agreed)) => match writer.append_agreed(event, agreed).await {
+                    Ok(_) | Err(RoomsError::Forbidden(_)) => writer,
+                    Err(error) => return Err(error),
+                },
+                // The alias goes all the same.
+                Err(RoomsError::Forbidden(_) | RoomsError::Unreachable(_)) => self.writer(&room).await,
+                Err(error) => return Err(error),
+            },
+            None => writer,
+        };
         writer.batch().delete(&ALIASES, &key);
         writer.batch().delete(&ROOM_ALIASES, &(row.room, key));
-        match withdraw(&mut writer, actor.user_id, alias).await {
-            Ok(()) | Err(RoomsError::Forbidden(_)) => {}
-            Err(error) => return Err(error),
-        }
         writer.commit().await?;
         Ok(())
     }
@@ -174,11 +182,11 @@ pub(super) fn may_name(writer: &Writer, actor: &Actor<'_>) -> bool {
     view.joined.binary_search(&actor.user.0).is_ok() && view.power.user_level(actor.user_id).reaches(required)
 }
 
-/// Takes an alias out of the room's `m.room.canonical_alias`.
-async fn withdraw(writer: &mut Writer, user: &UserId, alias: &RoomAliasId) -> Result<(), RoomsError> {
-    let Some(event) = writer.state_event(&StateEventType::RoomCanonicalAlias, "").await? else { return Ok(()) };
+/// The event that takes an alias out of the room's `m.room.canonical_alias`, if that announces it.
+async fn withdrawal(writer: &Writer, user: &UserId, alias: &RoomAliasId) -> Result<Option<NewEvent>, RoomsError> {
+    let Some(event) = writer.state_event(&StateEventType::RoomCanonicalAlias, "").await? else { return Ok(None) };
     if !CanonicalAlias::read(&event.pdu.content).all().any(|announced| announced == alias) {
-        return Ok(());
+        return Ok(None);
     }
     let mut content: Map<String, Value> = serde_json::from_str(event.pdu.content.get()).unwrap_or_default();
     if content.get("alias").and_then(Value::as_str) == Some(alias.as_str()) {
@@ -191,6 +199,5 @@ async fn withdraw(writer: &mut Writer, user: &UserId, alias: &RoomAliasId) -> Re
         }
     }
     let kind = StateEventType::RoomCanonicalAlias;
-    writer.append(NewEvent::state(user, kind, "", Content::from_serialize(&content)?)).await?;
-    Ok(())
+    Ok(Some(NewEvent::state(user, kind, "", Content::from_serialize(&content)?)))
 }

@@ -74,7 +74,7 @@ impl Rooms {
             return Err(RoomsError::Invalid("there are too many additional creators".into()));
         }
         let room = self.joined_room(room_id, actor.user).await?;
-        let mut old = self.writer(&room).await;
+        let old = self.writer(&room).await;
         let required = old.view().power.required_for_state(&StateEventType::RoomTombstone);
         if !old.view().power.user_level(actor.user_id).reaches(required) {
             return Err(RoomsError::Forbidden("you may not replace this room".into()));
@@ -93,13 +93,30 @@ impl Rooms {
         let tombstone = json!({ "body": "This room has been replaced", "replacement_room": successor.id });
         let tombstone = Content::from_serialize(&tombstone)?;
         let tombstone = NewEvent::state(actor.user_id, StateEventType::RoomTombstone, "", tombstone);
-        old.append(tombstone).await?;
+        let (mut old, agreed) = self.agree(old, &tombstone).await?;
+        let watched = agreed.is_some();
+        old.append_agreed(tombstone, agreed).await?;
         // What follows is the server's own doing: nobody asks to change power levels.
         old.for_the_house();
-        self.move_names(&mut old, successor.number, actor.user_id).await?;
-        power::quieten(&mut old, actor.user_id).await?;
+        self.move_names(&mut old, successor.number).await?;
+        let after = [unnamed(&old, actor.user_id).await?, power::quiet(&old, actor.user_id).await?];
+        let after = after.into_iter().flatten();
+        if !watched {
+            for event in after {
+                or_forbidden(old.append(event).await)?;
+            }
+            new.commit().await?;
+            old.commit().await?;
+            return Ok(successor.id.clone());
+        }
         new.commit().await?;
         old.commit().await?;
+        // The room's policy server is asked about one event after the other, each once the one before it is there.
+        for event in after {
+            let mut old = self.writer(&room).await;
+            old.for_the_house();
+            or_forbidden(self.append_and_commit(old, event).await)?;
+        }
         Ok(successor.id.clone())
     }
 
@@ -204,22 +221,29 @@ impl Rooms {
     }
 
     /// Aliases and the place in the directory go over to the new room, together with the tombstone.
-    async fn move_names(&self, old: &mut Writer, to: RoomNo, user: &UserId) -> Result<(), RoomsError> {
+    async fn move_names(&self, old: &mut Writer, to: RoomNo) -> Result<(), RoomsError> {
         let from = old.room().number;
         self.move_aliases(from, to, old.batch()).await?;
         if self.parts.store.get(&PUBLISHED, &from).await?.is_some() {
             old.batch().delete(&PUBLISHED, &from);
             old.batch().put(&PUBLISHED, &to, &());
         }
-        let kind = StateEventType::RoomCanonicalAlias;
-        if old.state_event(&kind, "").await?.is_none() {
-            return Ok(());
-        }
-        match old.append(NewEvent::state(user, kind, "", Content::empty())).await {
-            // Who may not rename the old room leaves the announcement there.
-            Ok(_) | Err(RoomsError::Forbidden(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
+        Ok(())
+    }
+}
+
+/// The event that takes back what names the old room announces.
+async fn unnamed(old: &Writer, user: &UserId) -> Result<Option<NewEvent>, StoreError> {
+    let kind = StateEventType::RoomCanonicalAlias;
+    let announced = old.state_event(&kind, "").await?.is_some();
+    Ok(announced.then(|| NewEvent::state(user, kind, "", Content::empty())))
+}
+
+/// Who may not change something about the old room, for want of power or by the word of its policy server, leaves it.
+fn or_forbidden<T>(done: Result<T, RoomsError>) -> Result<(), RoomsError> {
+    match done {
+        Ok(_) | Err(RoomsError::Forbidden(_) | RoomsError::Unreachable(_)) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

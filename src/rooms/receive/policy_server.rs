@@ -37,16 +37,15 @@ pub(in crate::rooms) enum Disagreement {
 }
 
 impl Rooms {
-    /// The room's policy server, if it has one: the server it names must be in the room.
+    /// The room's policy server, if it has one: the server it names must be in the room. This server is none, and knows
+    /// it: a room that names it is one without, rather than one in which nobody can say anything.
     pub(in crate::rooms) async fn policy_server(&self, room: &Room) -> Result<Option<Arc<PolicyServer>>, StoreError> {
         let view = room.view();
-        let Some(server) = &view.policy_server else { return Ok(None) };
-        let here = if *server.via == *self.parts.server_name {
-            !view.joined.is_empty()
-        } else {
-            self.parts.store.server(&server.via).await?.is_some_and(|number| view.has_server(number))
+        let Some(server) = view.policy_server.as_ref().filter(|server| *server.via != *self.parts.server_name) else {
+            return Ok(None);
         };
-        Ok(here.then(|| server.clone()))
+        let there = self.parts.store.server(&server.via).await?.is_some_and(|number| view.has_server(number));
+        Ok(there.then(|| server.clone()))
     }
 
     /// Whether the room's policy server has to be asked about an event: its signature is not there.

@@ -4,14 +4,22 @@
 //! made, beside what came, as if two servers had spoken at once; when the room does not allow it any more, it is made
 //! anew. Rooms without a policy server pay nothing.
 //!
-//! What the server does of its own accord (the school's rooms, the end of an upgraded room) is not held up for an answer:
-//! whoever receives an unsigned event asks the policy server themselves.
+//! What follows from something else (a new name, the end of an upgraded room) is asked about like the rest, and left out
+//! when it is refused. Only who is locked out leaves, whatever others think of it: whoever receives the unsigned event asks
+//! the policy server themselves. A room that is being made has no policy server yet, as nobody of that server is in it,
+//! and into the school's own rooms nobody of another server comes.
 
 use std::sync::Arc;
 
+use ruma::events::{TimelineEventType, room::member::MembershipState};
+
 use super::super::{NewEvent, Room, Rooms, RoomsError, Writer, append::Arrival, receive::Disagreement};
 use crate::{
-    event::{Pdu, content::Policy as PolicyServer, sign},
+    event::{
+        Pdu,
+        content::{self, Policy as PolicyServer},
+        sign,
+    },
     store::{Event, state_tree::StateRoot},
 };
 
@@ -31,7 +39,7 @@ impl Rooms {
     ///
     /// # Errors
     /// As for [`Writer::append`]; [`RoomsError::Forbidden`] when the policy server refuses, [`RoomsError::Unreachable`]
-    /// when it cannot be asked.
+    /// when it cannot be asked. Neither where the house takes somebody out.
     pub(in crate::rooms) async fn agree(
         &self,
         mut writer: Writer,
@@ -40,16 +48,23 @@ impl Rooms {
         if writer.view().policy_server.is_none() {
             return Ok((writer, None));
         }
+        let (room, house) = (writer.room().clone(), writer.house);
         for _ in 0..ATTEMPTS_MAX {
-            let room = writer.room().clone();
             let Some(server) = self.policy_server(&room).await? else { return Ok((writer, None)) };
             let (pdu, before) = writer.propose(new.clone()).await?;
             if !sign::is_for_policy_server(&pdu) {
                 return Ok((writer, None));
             }
             drop(writer);
-            let signed = Box::pin(self.signed_by(&room, &server, &pdu)).await?;
-            writer = self.writer(&room).await;
+            let signed = Box::pin(self.signed_by(&room, &server, &pdu)).await;
+            writer = Writer { house, ..self.writer(&room).await };
+            let signed = match signed {
+                Ok(signed) => signed,
+                Err(RoomsError::Forbidden(_) | RoomsError::Unreachable(_)) if house && leaves(new) => {
+                    return Ok((writer, None));
+                }
+                Err(error) => return Err(error),
+            };
             if writer.view().state == before || writer.allows(&signed).await? {
                 return Ok((writer, Some(Agreed { pdu: signed, before })));
             }
@@ -99,4 +114,9 @@ impl Writer {
         self.ask_policy(&new).await?;
         self.arrive(pdu, Arrival { transaction: new.transaction, ..Arrival::accepted(before) }).await
     }
+}
+
+fn leaves(new: &NewEvent) -> bool {
+    let membership = content::membership(new.content.raw());
+    new.kind == TimelineEventType::RoomMember && membership == Some(MembershipState::Leave)
 }

@@ -119,11 +119,11 @@ impl Rooms {
     }
 
     /// Appends one event, with the agreement of the room's policy server, and makes it durable.
-    pub(in crate::rooms) async fn append_and_commit(
-        &self,
-        writer: Writer,
-        new: NewEvent,
-    ) -> Result<OwnedEventId, RoomsError> {
+    ///
+    /// # Errors
+    /// As for [`Writer::append`]; [`RoomsError::Forbidden`] when the policy server refuses, [`RoomsError::Unreachable`]
+    /// when it cannot be asked.
+    pub async fn append_and_commit(&self, writer: Writer, new: NewEvent) -> Result<OwnedEventId, RoomsError> {
         let (mut writer, agreed) = self.agree(writer, &new).await?;
         let event = writer.append_agreed(new, agreed).await?;
         writer.commit().await?;

@@ -56,21 +56,17 @@ pub(super) async fn transferred(
     Ok(Transferred { during: Content::from_serialize(&levels)?, after })
 }
 
-/// Nobody but moderators may write to or invite into the old room any more, if the user has the power to say so.
-pub(super) async fn quieten(old: &mut Writer, user: &UserId) -> Result<(), RoomsError> {
+/// The event by which nobody but moderators may write to or invite into the old room any more. `None` where it cannot be
+/// made: levels of old room versions may hold numbers that this server does not write, and are left alone.
+pub(super) async fn quiet(old: &Writer, user: &UserId) -> Result<Option<NewEvent>, StoreError> {
     let mut levels = current(old).await?;
     let power = &old.view().power;
     let quiet = power.users_default().saturating_add(1).max(50);
     let events_default = levels.get("events_default").and_then(Value::as_i64).unwrap_or(0);
     levels.insert("events_default".into(), events_default.max(quiet).into());
     levels.insert("invite".into(), power.invite().max(quiet).into());
-    let kind = StateEventType::RoomPowerLevels;
-    // Levels of old room versions may hold numbers that this server does not write: they are left alone.
-    let Ok(content) = Content::from_serialize(&levels) else { return Ok(()) };
-    match old.append(NewEvent::state(user, kind, "", content)).await {
-        Ok(_) | Err(RoomsError::Forbidden(_)) => Ok(()),
-        Err(error) => Err(error),
-    }
+    let content = Content::from_serialize(&levels).ok();
+    Ok(content.map(|content| NewEvent::state(user, StateEventType::RoomPowerLevels, "", content)))
 }
 
 async fn current(room: &Writer) -> Result<Map<String, Value>, StoreError> {

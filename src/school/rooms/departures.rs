@@ -189,8 +189,8 @@ impl Desk {
             return Ok(());
         }
         let leave = Content::from_serialize(&json!({ "membership": "leave" })).map_err(RoomsError::from)?;
-        writer.append(NewEvent::state(&user_id, StateEventType::RoomMember, user_id.as_str(), leave)).await?;
-        writer.commit().await?;
+        let leave = NewEvent::state(&user_id, StateEventType::RoomMember, user_id.as_str(), leave);
+        self.rooms.append_and_commit(writer, leave).await?;
         Ok(())
     }
 }

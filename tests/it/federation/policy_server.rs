@@ -8,7 +8,7 @@ use super::{
     guest::{Guest, id_of, rules},
     server,
 };
-use crate::harness::{Answer, Client, Server, escape};
+use crate::harness::{Answer, Client, PASSWORD, Server, escape};
 
 const SIGN: &str = "/_matrix/policy/v1/sign";
 
@@ -155,4 +155,86 @@ async fn an_event_that_comes_unsigned_is_asked_about_and_shown_only_when_it_is_s
     assert!(is_there(&ada, &guest.room, &agreed).await);
     assert!(!is_there(&ada, &guest.room, &id).await);
     assert_eq!(asked(&fake), ["refused", "agreed"]);
+}
+
+#[tokio::test]
+async fn a_room_that_names_this_server_is_one_without() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let guest = Guest::enter(&fake, &home, &room, "eve").await;
+    let policy = json!({ "via": home.name(), "public_keys": { "ed25519": fake.key.verify_key() } });
+    ada.set_state(&room, "m.room.policy", "", policy).await.ok();
+    says(&ada, &room, "1", "as ever").await.ok();
+    let heard = guest.say(&ada, "from elsewhere, too").await;
+    assert!(is_there(&ada, &room, &heard).await);
+    ada.set_state(&room, "m.room.policy", "", json!({})).await.ok();
+}
+
+#[tokio::test]
+async fn the_end_of_a_room_is_asked_about_and_a_new_one_is_free() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let guest = guarded(&fake, &home, &ada).await;
+    agree(&fake);
+    let alias = format!("#old:{}", home.name());
+    let path = format!("/_matrix/client/v3/directory/room/{}", escape(&alias));
+    ada.put(&path, json!({ "room_id": guest.room })).await.ok();
+    ada.set_state(&guest.room, "m.room.canonical_alias", "", json!({ "alias": alias })).await.ok();
+    let upgrade = async || {
+        let path = format!("/_matrix/client/v3/rooms/{}/upgrade", escape(&guest.room));
+        ada.post(&path, json!({ "new_version": "11" })).await
+    };
+    answer(&fake, 400, "M_FORBIDDEN");
+    upgrade().await.refused(403, "M_FORBIDDEN");
+    assert_eq!(ada.room(&guest.room, "state/m.room.tombstone").await.status, 404);
+    agree(&fake);
+    let new = upgrade().await.ok()["replacement_room"].as_str().unwrap().to_owned();
+    let last = ["This room has been replaced", "m.room.canonical_alias", "m.room.power_levels"];
+    assert!(asked(&fake).ends_with(&last.map(Into::into)), "{:?}", asked(&fake));
+    for kind in ["m.room.tombstone", "m.room.power_levels"] {
+        let sent = fake.until_pdu(kind).await;
+        assert!(sent["signatures"][fake.name().as_str()]["ed25519:policy_server"].is_string(), "{sent}");
+    }
+    let count = asked(&fake).len();
+    ada.send(&new, "nobody of the policy server is here").await;
+    assert_eq!(asked(&fake).len(), count);
+}
+
+#[tokio::test]
+async fn an_alias_goes_and_an_account_leaves_whatever_it_says() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let (ada, bert) = (home.register("ada").await, home.register("bert").await);
+    let guest = guarded(&fake, &home, &ada).await;
+    agree(&fake);
+    bert.join(&guest.room).await.ok();
+    let (kept, gone) = (format!("#kept:{}", home.name()), format!("#gone:{}", home.name()));
+    let path = |alias: &str| format!("/_matrix/client/v3/directory/room/{}", escape(alias));
+    for alias in [&kept, &gone] {
+        ada.put(&path(alias), json!({ "room_id": guest.room })).await.ok();
+    }
+    let names = json!({ "alias": kept, "alt_aliases": [gone] });
+    ada.set_state(&guest.room, "m.room.canonical_alias", "", names.clone()).await.ok();
+    answer(&fake, 400, "M_FORBIDDEN");
+    ada.delete(&path(&gone)).await.ok();
+    ada.get(&path(&gone)).await.refused(404, "M_NOT_FOUND");
+    assert_eq!(ada.room(&guest.room, "state/m.room.canonical_alias").await.ok(), names, "it has refused the change");
+    agree(&fake);
+    ada.delete(&path(&kept)).await.ok();
+    assert_eq!(ada.room(&guest.room, "state/m.room.canonical_alias").await.ok(), json!({ "alt_aliases": [gone] }));
+
+    answer(&fake, 400, "M_FORBIDDEN");
+    let close = async |auth: Value| bert.post("/_matrix/client/v3/account/deactivate", json!({ "auth": auth })).await;
+    let session = close(Value::Null).await.body["session"].clone();
+    let who = json!({ "type": "m.id.user", "user": "bert" });
+    let auth = json!({ "type": "m.login.password", "identifier": who, "password": PASSWORD, "session": session });
+    close(auth).await.ok();
+    let told = |received: &super::Received| {
+        let pdus = received.body["pdus"].as_array()?;
+        pdus.iter().find(|pdu| pdu["state_key"] == *bert.user_id && pdu["content"]["membership"] == "leave").cloned()
+    };
+    let left = fake.until(told).await;
+    assert_eq!(left["signatures"].as_object().unwrap().len(), 1, "{left}");
+    let members = ada.room(&guest.room, "joined_members").await.ok();
+    assert_eq!(members["joined"].get(&bert.user_id), None);
 }
