@@ -36,6 +36,7 @@ mod policy_server;
 mod profile;
 mod reading;
 mod restricted;
+mod retention;
 mod review;
 mod security;
 mod to_device;
