@@ -19,12 +19,15 @@ mod authority;
 #[allow(dead_code, reason = "what the tests need besides")]
 #[path = "../it/federation/fake.rs"]
 mod fake;
+#[allow(dead_code, reason = "what the tests need besides")]
+#[path = "../it/federation/guest.rs"]
+mod guest;
 #[allow(dead_code, unused_imports, reason = "what the tests need besides")]
 #[path = "../it/harness/mod.rs"]
 mod harness;
 #[allow(dead_code, reason = "what the tests need besides")]
-#[path = "../it/federation/hosted.rs"]
-mod hosted;
+#[path = "../it/federation/host.rs"]
+mod host;
 #[allow(dead_code, reason = "what the tests need besides")]
 #[path = "../it/federation/pair.rs"]
 mod pair;
@@ -41,9 +44,9 @@ use http::Method;
 use serde_json::{Value, json};
 
 use self::{
-    fake::Fake,
+    fake::{Fake, Reply},
     harness::escape,
-    hosted::{Host, Hosted},
+    host::{Host, Hosted},
 };
 
 /// Other servers that have members in the large room.
@@ -80,7 +83,7 @@ fn main() {
 
 /// Events of so many rooms, in turns.
 async fn inbound(subject: Subject, other: &Fake, hosted: &Hosted, rooms: usize, events: usize) {
-    let rooms: Vec<Host> = (0..rooms).map(|n| hosted.room(other, &format!("r{rooms}x{n}"), &[])).collect();
+    let rooms: Vec<Host<'_>> = (0..rooms).map(|n| hosted.room(other, &format!("r{rooms}x{n}"), &[])).collect();
     for room in &rooms {
         subject.join(other, room).await;
     }
@@ -88,7 +91,7 @@ async fn inbound(subject: Subject, other: &Fake, hosted: &Hosted, rooms: usize, 
     let signed: Vec<Value> = (0..events)
         .map(|n| {
             let room = &rooms[n % rooms.len()];
-            let (id, event) = room.message(other, &format!("message {n}"));
+            let (id, event) = room.message(&format!("message {n}"));
             last.insert(room.id.clone(), id);
             event
         })
@@ -118,7 +121,7 @@ async fn large(subject: Subject, other: &Fake, hosted: &Hosted, members: usize) 
     for _ in 0..SERVERS {
         others.push(Fake::start().await);
         let last = others.last().unwrap();
-        last.answer(Method::PUT, "/_matrix/federation/v1/send/", |_| fake::Reply::ok(json!({ "pdus": {} })));
+        last.answer(Method::PUT, "/_matrix/federation/v1/send/", |_| Reply::ok(json!({ "pdus": {} })));
     }
     let people: Vec<_> = (0..members).map(|n| (&others[n % SERVERS], format!("person{n}"))).collect();
     let room = hosted.room(other, "large", &people);
@@ -215,7 +218,7 @@ impl Subject {
         body
     }
 
-    async fn join(&self, other: &Fake, room: &Host) {
+    async fn join(&self, other: &Fake, room: &Host<'_>) {
         let via = escape(other.name().as_str());
         let path = format!("join/{}?via={via}&server_name={via}", escape(&room.id));
         self.ask(reqwest::Method::POST, &path, json!({})).await;

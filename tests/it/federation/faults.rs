@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{
     Fake, Reply,
     guest::{Guest, id_of, oblige, until_there},
-    hosted::Hosted,
+    host::Hosted,
     server, server_at,
 };
 use crate::harness::{Answer, Client, Server, escape};

@@ -72,8 +72,8 @@ impl<'a> Story<'a> {
 
     /// Nothing evil can be read, in the room's history or in its state.
     async fn is_clean(&self) -> String {
-        let state = self.bert.room(&self.host.room, "state").await.ok().to_string();
-        let history = self.bert.room(&self.host.room, "messages?dir=b&limit=100").await.ok().to_string();
+        let state = self.bert.room(&self.host.id, "state").await.ok().to_string();
+        let history = self.bert.room(&self.host.id, "messages?dir=b&limit=100").await.ok().to_string();
         assert!(!state.contains(EVIL), "{state}");
         assert!(!history.contains(EVIL), "{history}");
         format!("{state}{history}")
@@ -173,12 +173,12 @@ async fn damaged_events_of_an_answer_to_a_join_are_not_believed() {
     // What is refused is known from an earlier stay.
     let story = Story::start(&fake, &home, &bert).await;
     let host = &story.host;
-    bert.leave(&host.room).await.ok();
+    bert.leave(&host.id).await.ok();
     let tip = host.tip();
     let mut besides = story.damaged("org.example.state", true, &tip);
     besides.push(host.sign(host.draft("org.example.fine", Some(""), json!({ "body": "good" }), &[&tip])));
     host.known.lock().unwrap().besides = besides;
     host.admit(&ada).await;
-    let state = ada.room(&host.room, "state").await.ok().to_string();
+    let state = ada.room(&host.id, "state").await.ok().to_string();
     assert!(state.contains("good") && !state.contains(EVIL), "{state}");
 }

@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::{
     Fake, Reply, authority,
     faults::is_sound,
-    hosted::{Host, Hosted},
+    host::{Host, Hosted},
     pair::reserve,
 };
 use crate::harness::{Process, escape};
@@ -83,7 +83,7 @@ impl Home {
         request.send().await.ok()?.error_for_status().ok()?.json().await.ok()
     }
 
-    async fn join(&self, process: &Process, fake: &Fake, room: &Host) -> Option<Value> {
+    async fn join(&self, process: &Process, fake: &Fake, room: &Host<'_>) -> Option<Value> {
         let path = format!("join/{}?via={}", escape(&room.id), escape(fake.name().as_str()));
         self.ask(process, Method::POST, &path, json!({})).await
     }
@@ -99,13 +99,13 @@ impl Home {
         answer.status().is_success()
     }
 
-    async fn has(&self, process: &Process, room: &Host, id: &str) -> bool {
+    async fn has(&self, process: &Process, room: &Host<'_>, id: &str) -> bool {
         let path = format!("rooms/{}/event/{}", escape(&room.id), escape(id));
         self.ask(process, Method::GET, &path, Value::Null).await.is_some()
     }
 
     /// Waits until somebody sees an event.
-    async fn until(&self, process: &Process, room: &Host, id: &str) {
+    async fn until(&self, process: &Process, room: &Host<'_>, id: &str) {
         let mut since = String::new();
         for _ in 0..60 {
             // Before the look, so that what comes after it is waited for.
@@ -181,7 +181,7 @@ async fn a_join_that_was_cut_short_is_made_again() {
     let path = format!("rooms/{}/joined_members", escape(&room.id));
     let members = home.ask(&process, Method::GET, &path, Value::Null).await.unwrap();
     assert_eq!(members["joined"].as_object().unwrap().len(), 302);
-    let (id, event) = room.message(&fake, "welcome");
+    let (id, event) = room.message("welcome");
     assert!(home.take(&fake, 1, &[event]).await);
     home.until(&process, &room, &id).await;
     process.kill().await;
@@ -200,14 +200,14 @@ async fn acknowledged_transactions_are_received_though_the_program_is_killed() {
     for _ in 0..ROUNDS {
         let process = home.live().await;
         for _ in 0..TRANSACTIONS {
-            let events: Vec<_> = (0..EVENTS).map(|n| room.message(&fake, &format!("{transaction}-{n}"))).collect();
+            let events: Vec<_> = (0..EVENTS).map(|n| room.message(&format!("{transaction}-{n}"))).collect();
             let pdus: Vec<Value> = events.iter().map(|(_, event)| event.clone()).collect();
             assert!(home.take(&fake, transaction, &pdus).await);
             sent.extend(events.into_iter().map(|(id, _)| id));
             transaction += 1;
         }
         // One more is on its way, and comes once more in the next life, as it was not acknowledged.
-        let (id, event) = room.message(&fake, "on its way");
+        let (id, event) = room.message("on its way");
         let pdus = [event];
         tokio::join!(home.take(&fake, transaction, &pdus), process.kill());
         home.is_sound(false).await;
@@ -234,8 +234,8 @@ async fn a_gap_is_filled_though_the_program_is_killed_while_it_asks() {
     let room = hosted.room(&fake, "room", &[]);
     let (mut home, process) = Home::new().await;
     home.join(&process, &fake, &room).await.unwrap();
-    let missed: Vec<_> = (0..8).map(|n| room.message(&fake, &format!("missed {n}"))).collect();
-    let (last, event) = room.message(&fake, "last");
+    let missed: Vec<_> = (0..8).map(|n| room.message(&format!("missed {n}"))).collect();
+    let (last, event) = room.message("last");
     fake.answer(Method::POST, MISSING, |_| Reply::Stall);
     assert!(home.take(&fake, 1, &[event]).await);
     fake.until(|received| received.path.starts_with(MISSING).then_some(())).await;

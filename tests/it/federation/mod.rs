@@ -3,9 +3,8 @@
 //! - `authority`: the certificates they all believe
 //! - `pair`: two servers, and how to make a third
 //! - `fake`: another server, played by the test
-//! - `guest`: somebody of it in a room of ours; `host`: a room of its own
+//! - `guest`: somebody of it in a room of ours; `host`: rooms of its own
 //! - `ingest`, `security`: what it may do, and is not believed
-//! - `hosted`: rooms of it
 //! - `listeners`: what is served where
 //! - `policy_server`: rooms where a server looks at every event first
 //! - `faults`, `killed`: what goes wrong there and here
@@ -19,7 +18,6 @@ mod faults;
 pub(crate) mod guest;
 mod history;
 mod host;
-mod hosted;
 mod ingest;
 mod invite;
 mod join;

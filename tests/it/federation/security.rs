@@ -348,7 +348,7 @@ async fn a_store_that_has_federated_is_sound() {
     host.admit(&bert).await;
     let start = host.tip();
     let fork = host.sign(host.draft("org.example.fork", Some(""), json!({ "n": 1 }), &[&start]));
-    let meanwhile = host.message("meanwhile");
+    let (_, meanwhile) = host.message("meanwhile");
     host.send(&b, &bert, vec![fork, meanwhile], "after").await;
     let mut refused = host.draft("m.room.power_levels", Some(""), json!({}), &[&host.tip()]);
     refused["sender"] = json!(fake.user("nobody"));
