@@ -39,7 +39,6 @@ mod review;
 mod security;
 mod to_device;
 
-#[expect(unused_imports, reason = "for the stories")]
 pub(crate) use self::{
     fake::{Fake, Received, Reply},
     pair::{Pair, server, server_at},

@@ -16,7 +16,7 @@ use crate::harness::Server;
 /// Two servers, each allowed to talk to everybody.
 ///
 /// A story takes them apart: `let Pair { a, b } = Pair::start().await;`. To have one down for an hour, give both a test
-/// clock ([`Pair::at`]), `let stopped = b.stop().await;`, advance the clock, `let b = stopped.start().await;`. The ports
+/// clock ([`server_at`]), `let stopped = b.stop().await;`, advance the clock, `let b = stopped.start().await;`. The ports
 /// for other servers stay, those for clients change ([`crate::harness::Client::at`]).
 pub(crate) struct Pair {
     pub(crate) a: Server,
@@ -32,15 +32,6 @@ impl Pair {
     /// The same with something changed.
     pub(crate) async fn with(change_a: impl FnOnce(&mut Config), change_b: impl FnOnce(&mut Config)) -> Self {
         Self { a: server(change_a).await, b: server(change_b).await }
-    }
-
-    /// The same with a clock of the test's, which both share.
-    pub(crate) async fn at(
-        clock: &Clock,
-        change_a: impl FnOnce(&mut Config),
-        change_b: impl FnOnce(&mut Config),
-    ) -> Self {
-        Self { a: server_at(clock.clone(), change_a).await, b: server_at(clock.clone(), change_b).await }
     }
 }
 

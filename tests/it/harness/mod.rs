@@ -13,7 +13,7 @@ mod server;
 pub(crate) use answer::Answer;
 pub(crate) use client::{Client, PASSWORD, escape};
 pub(crate) use process::{Process, write_config};
-pub(crate) use server::{Server, Stopped};
+pub(crate) use server::Server;
 
 /// What `reqwest` needs before it makes its first client; a second time does nothing.
 pub(crate) fn install_provider() {

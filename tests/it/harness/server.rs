@@ -85,11 +85,6 @@ impl Server {
         &self.config
     }
 
-    /// Its clock.
-    pub(crate) fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
     /// The address of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.app.addresses().client)
