@@ -106,19 +106,21 @@ impl Board {
 
     /// Leaves a server alone until then, Unix milliseconds. Its task ends.
     pub(super) fn pause(&self, server: ServerNo, until_ms: u64) {
+        self.state.lock().pause(server, until_ms);
+        self.changed.notify_one();
+    }
+
+    /// The same after an attempt that failed, unless somebody wants another one ([`Board::release`] with `anyway`) and
+    /// said so while that one was on its way. Whether the server is left alone.
+    pub(super) fn pause_unless_wanted(&self, server: ServerNo, until_ms: u64) -> bool {
         let mut state = self.state.lock();
-        let Some(destination) = state.destinations.get_mut(&server) else { return };
-        destination.running = false;
-        if !destination.queue.is_empty() {
-            destination.fall_behind();
+        if state.destinations.get(&server).is_some_and(|destination| destination.anyway) {
+            return false;
         }
-        if let Some(before) = destination.waits_until.replace(until_ms) {
-            state.due.remove(&(before, server));
-        }
-        state.starting.retain(|starting| *starting != server);
-        state.due.insert((until_ms, server));
+        state.pause(server, until_ms);
         drop(state);
         self.changed.notify_one();
+        true
     }
 
     /// A server's task has ended, whichever way.
@@ -220,6 +222,19 @@ impl State {
             self.starting.push(server);
             board.changed.notify_one();
         }
+    }
+
+    fn pause(&mut self, server: ServerNo, until_ms: u64) {
+        let Some(destination) = self.destinations.get_mut(&server) else { return };
+        destination.running = false;
+        if !destination.queue.is_empty() {
+            destination.fall_behind();
+        }
+        if let Some(before) = destination.waits_until.replace(until_ms) {
+            self.due.remove(&(before, server));
+        }
+        self.starting.retain(|starting| *starting != server);
+        self.due.insert((until_ms, server));
     }
 
     fn release(&mut self, server: ServerNo, anyway: bool, board: &Board) -> bool {
@@ -334,6 +349,22 @@ mod tests {
         assert!(!board.release(SERVER, false), "it waits no more");
         assert_eq!(board.take_starting().len(), 1);
         assert!(board.with(SERVER, |d| d.anyway).unwrap());
+    }
+
+    #[test]
+    fn who_wants_a_server_tried_while_it_is_being_tried_has_it_tried_once_more() {
+        let board = Board::default();
+        add(&board, 10);
+        board.take_starting();
+        assert_eq!(live(&board), [10]);
+        assert!(!board.release(SERVER, true), "it does not wait");
+        assert!(!board.pause_unless_wanted(SERVER, 500), "its task goes on");
+        assert_eq!(board.next_due(), None);
+        // Which takes note of the wish.
+        assert!(board.with(SERVER, |d| std::mem::take(&mut d.anyway)).unwrap());
+        assert_eq!(live(&board), [10]);
+        assert!(board.pause_unless_wanted(SERVER, 500));
+        assert_eq!(board.next_due(), Some(500));
     }
 
     #[test]

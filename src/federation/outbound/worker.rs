@@ -81,7 +81,8 @@ impl Worker {
                 Ok(false) => break,
                 Err(error) => {
                     tracing::warn!(server = %self.name, %error, "nothing could be sent");
-                    self.give_up(self.now_ms() + STORE_MS);
+                    self.inner.board.with(self.server, |d| d.news = true);
+                    self.inner.board.pause(self.server, self.now_ms() + STORE_MS);
                     break;
                 }
             }
@@ -112,8 +113,7 @@ impl Worker {
             if let Some(transaction) = again {
                 self.inner.board.with(self.server, |d| d.unanswered = Some(transaction));
             }
-            self.give_up(until_ms);
-            return Ok(false);
+            return Ok(self.give_up(until_ms));
         }
         let failing = destinations.get(&self.name).await?.failures > 0;
         let inner = self.inner.clone();
@@ -196,8 +196,7 @@ impl Worker {
                 }
                 self.inner.parts.outbox.set_down(self.server, true);
                 // 0 if it was heard from meanwhile.
-                self.give_up(if until_ms > 0 { until_ms } else { self.now_ms() + STORE_MS });
-                Ok(false)
+                Ok(self.give_up(if until_ms > 0 { until_ms } else { self.now_ms() + STORE_MS }))
             }
             Outcome::Refused(error) => {
                 self.take_back(&mut transaction);
@@ -208,8 +207,7 @@ impl Worker {
                 let pause_ms = (REFUSED_MS << refusals.unwrap_or(1).saturating_sub(1).min(10)).min(REFUSED_MAX_MS);
                 tracing::warn!(server = %self.name, %error, pause_ms, "another server takes nothing from this one");
                 self.inner.parts.outbox.set_down(self.server, true);
-                self.give_up(self.now_ms() + pause_ms);
-                Ok(false)
+                Ok(self.give_up(self.now_ms() + pause_ms))
             }
             Outcome::NotAllowed => {
                 self.inner.parts.outbox.forget(self.server);
@@ -253,11 +251,12 @@ impl Worker {
         self.inner.board.with(self.server, |d| d.news = true);
     }
 
-    /// Leaves the server alone until then.
-    fn give_up(&self, until_ms: u64) {
-        // The plan goes with this task; what it held is found again.
+    /// Leaves the server alone until then. Whether the task goes on nevertheless.
+    fn give_up(&mut self, until_ms: u64) -> bool {
+        // What it held is found again.
+        self.plan = None;
         self.inner.board.with(self.server, |d| d.news = true);
-        self.inner.board.pause(self.server, until_ms);
+        !self.inner.board.pause_unless_wanted(self.server, until_ms)
     }
 
     fn now_ms(&self) -> u64 {

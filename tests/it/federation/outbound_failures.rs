@@ -1,7 +1,7 @@
 //! Other servers that fail: nothing is lost, and nothing is stuck.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Barrier, Mutex},
     time::Duration,
 };
 
@@ -9,6 +9,7 @@ use homeroom::federation::outbound::{FederationAnswer, FederationOrder};
 use reqwest::Method;
 use ruma::{EventId, MilliSecondsSinceUnixEpoch, RoomId, UserId, events::receipt::ReceiptThread, uint};
 use serde_json::json;
+use tokio::task::block_in_place;
 
 use super::{
     Fake, Reply,
@@ -161,6 +162,10 @@ async fn a_server_that_refuses_everything_is_left_alone_and_told_later() {
     assert_eq!(all_texts(&fake), ["one", "one", "two"]);
 }
 
+fn retry(server: &str) -> FederationOrder {
+    FederationOrder::FederationRetry { server: server.to_owned() }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_at_the_command_line_can_have_a_server_tried_at_once() {
     let fake = Fake::start().await;
@@ -169,13 +174,39 @@ async fn somebody_at_the_command_line_can_have_a_server_tried_at_once() {
     story.say("one").await;
     until_failing(&story, &fake).await;
     *reply.lock().unwrap() = ok();
-    let retry = |server: &str| FederationOrder::FederationRetry { server: server.to_owned() };
     let answers = story.order(retry(fake.name().as_str())).await;
     assert!(matches!(&answers[..], [FederationAnswer::Done(_)]), "{answers:?}");
     story.say("two").await;
     until_text(&fake, "two").await;
     let answers = story.order(retry("nobody.example")).await;
     assert!(matches!(&answers[..], [FederationAnswer::Failed(_)]), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_just_being_tried_is_tried_once_more_for_who_asks() {
+    let fake = Fake::start().await;
+    let story = Story::start(1, &[&fake]).await;
+    let (first, doors) = (Mutex::new(unavailable()), Arc::new([Barrier::new(2), Barrier::new(2)]));
+    let passed = doors.clone();
+    fake.answer(Method::PUT, SEND, move |_| {
+        let reply = std::mem::replace(&mut *first.lock().unwrap(), ok());
+        if matches!(reply, Reply::Json(503, _)) {
+            block_in_place(|| {
+                for door in &*passed {
+                    door.wait();
+                }
+            });
+        }
+        reply
+    });
+    story.say("one").await;
+    block_in_place(|| doors[0].wait());
+    let answers = story.order(retry(fake.name().as_str())).await;
+    assert!(matches!(&answers[..], [FederationAnswer::Done(_)]), "{answers:?}");
+    // Only now the attempt fails.
+    block_in_place(|| doors[1].wait());
+    story.say("two").await;
+    until_text(&fake, "two").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
