@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use ruma::{OwnedUserId, RoomId};
-use serde::{Deserialize, Serialize};
+use axum::extract::{FromRequest, FromRequestParts as _, Request, State};
+use ruma::{OwnedRoomId, OwnedUserId};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
 use super::{
@@ -17,10 +17,31 @@ use crate::{
     http::{ApiError, Auth, JsonBody, JsonBytes, PathArgs, empty_json, services::Services},
     rooms::policy::Verb,
     school::{audit::Author, rooms::Mode},
+    users::Session,
 };
 
 /// An announcement's length at most, in bytes.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// What somebody wants of the room that the path names.
+pub struct RoomOrder<T> {
+    services: Arc<Services>,
+    session: Arc<Session>,
+    room_id: OwnedRoomId,
+    wanted: T,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Services>> for RoomOrder<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, ApiError> {
+        let (mut parts, body) = request.into_parts();
+        let Auth(session) = Auth::from_request_parts(&mut parts, services).await?;
+        let path = PathArgs::from_request_parts(&mut parts, services).await?;
+        let body = JsonBody::from_request(Request::from_parts(parts, body), services).await?;
+        Ok(Self { services: services.clone(), session, room_id: path.parse(0)?, wanted: body.parse()? })
+    }
+}
 
 /// Who may write in a room.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -44,15 +65,9 @@ pub struct SetMode {
         (status = 404, description = "No room of a class that the caller is in", body = ErrorReply),
     )
 )]
-pub async fn set_mode(
-    State(services): State<Arc<Services>>,
-    Auth(session): Auth,
-    path: PathArgs,
-    body: JsonBody,
-) -> Result<JsonBytes, ApiError> {
-    let room_id: &RoomId = path.parse(0)?;
-    let wanted: SetMode = body.parse()?;
-    services.school.rooms.set_mode(room_id, wanted.mode, &session.user_id).await?;
+pub async fn set_mode(order: RoomOrder<SetMode>) -> Result<JsonBytes, ApiError> {
+    let RoomOrder { services, session, room_id, wanted } = order;
+    services.school.rooms.set_mode(&room_id, wanted.mode, &session.user_id).await?;
     Ok(empty_json())
 }
 
@@ -79,18 +94,12 @@ pub struct Announce {
         (status = 404, description = "No room for announcements", body = ErrorReply),
     )
 )]
-pub async fn announce(
-    State(services): State<Arc<Services>>,
-    Auth(session): Auth,
-    path: PathArgs,
-    body: JsonBody,
-) -> Result<JsonBytes, ApiError> {
-    let room_id: &RoomId = path.parse(0)?;
-    let wanted: Announce = body.parse()?;
+pub async fn announce(order: RoomOrder<Announce>) -> Result<JsonBytes, ApiError> {
+    let RoomOrder { services, session, room_id, wanted } = order;
     if wanted.text.trim().is_empty() || wanted.text.len() > TEXT_BYTES_MAX {
         return Err(ApiError::invalid_param("text has to be between 1 byte and 16 KiB"));
     }
-    services.school.rooms.announce(room_id, &wanted.text, &session.user_id).await?;
+    services.school.rooms.announce(&room_id, &wanted.text, &session.user_id).await?;
     Ok(empty_json())
 }
 
@@ -117,17 +126,11 @@ pub struct ConsentToLeave {
         (status = 404, description = "No such chat, or not its pupil", body = ErrorReply),
     )
 )]
-pub async fn consent_to_leave(
-    State(services): State<Arc<Services>>,
-    Auth(session): Auth,
-    path: PathArgs,
-    body: JsonBody,
-) -> Result<JsonBytes, ApiError> {
-    let room_id: &RoomId = path.parse(0)?;
-    let wanted: ConsentToLeave = body.parse()?;
+pub async fn consent_to_leave(order: RoomOrder<ConsentToLeave>) -> Result<JsonBytes, ApiError> {
+    let RoomOrder { services, session, room_id, wanted } = order;
     let adult = (!session.admin).then_some(&*session.user_id);
     let author = Author::user(&session.user_id);
-    services.school.rooms.consent_to_leave(room_id, &wanted.student, (adult, &author)).await?;
+    services.school.rooms.consent_to_leave(&room_id, &wanted.student, (adult, &author)).await?;
     Ok(empty_json())
 }
 
@@ -159,14 +162,8 @@ pub struct ReplaceSupervisor {
             body = ErrorReply),
     )
 )]
-pub async fn replace_supervisor(
-    State(services): State<Arc<Services>>,
-    Auth(session): Auth,
-    path: PathArgs,
-    body: JsonBody,
-) -> Result<JsonBytes, ApiError> {
-    let room_id: &RoomId = path.parse(0)?;
-    let ReplaceSupervisor { old, new } = body.parse()?;
+pub async fn replace_supervisor(order: RoomOrder<ReplaceSupervisor>) -> Result<JsonBytes, ApiError> {
+    let RoomOrder { services, session, room_id, wanted: ReplaceSupervisor { old, new } } = order;
     if !session.admin {
         if old != session.user_id {
             return Err(refusal());
@@ -176,7 +173,7 @@ pub async fn replace_supervisor(
         }
     }
     let author = Author::user(&session.user_id);
-    services.school.rooms.replace_supervisor(room_id, (&old, &new), &author).await?;
+    services.school.rooms.replace_supervisor(&room_id, (&old, &new), &author).await?;
     Ok(empty_json())
 }
 
