@@ -30,6 +30,19 @@ pub use self::{
 /// A field not read yet.
 type Field<'a> = Option<&'a RawValue>;
 
+/// The fields of an object that are wanted, each to be read by itself: `fields!(Name: key, name = "m.key")`.
+macro_rules! fields {
+    ($name:ident: $($field:ident $(= $key:literal)?),+) => {
+        #[derive(serde::Deserialize, Default)]
+        #[serde(default)]
+        struct $name<'a> {
+            $(#[serde(borrow $(, rename = $key)?)]
+            $field: Field<'a>,)+
+        }
+    };
+}
+use fields;
+
 /// Reads a content's top level; anything but an object reads as an empty one.
 fn open<'a, T: Deserialize<'a> + Default>(content: &'a RawValue) -> T {
     serde_json::from_str(content.get()).unwrap_or_default()
@@ -55,11 +68,7 @@ macro_rules! one_field {
     ($(#[$doc:meta])* $name:ident, $key:literal, $type:ty, $read:expr) => {
         $(#[$doc])*
         pub fn $name(content: &RawValue) -> $type {
-            #[derive(Deserialize, Default)]
-            struct One<'a> {
-                #[serde(borrow, default, rename = $key)]
-                field: Field<'a>,
-            }
+            fields!(One: field = $key);
             let one: One<'_> = open(content);
             ($read)(one.field)
         }
@@ -125,24 +134,10 @@ pub struct Member {
 impl Member {
     /// Reads the content of an `m.room.member` event.
     pub fn read(content: &RawValue) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            membership: Field<'a>,
-            #[serde(borrow)]
-            displayname: Field<'a>,
-            #[serde(borrow)]
-            avatar_url: Field<'a>,
-            #[serde(borrow)]
-            is_direct: Field<'a>,
-            #[serde(borrow)]
-            join_authorised_via_users_server: Field<'a>,
-            #[serde(borrow)]
-            reason: Field<'a>,
-            #[serde(borrow)]
-            third_party_invite: Field<'a>,
-        }
+        fields!(
+            Fields: membership, displayname, avatar_url, is_direct, join_authorised_via_users_server, reason,
+                third_party_invite
+        );
         let fields: Fields<'_> = open(content);
         Self {
             membership: value(fields.membership),
@@ -169,14 +164,7 @@ pub struct JoinRules {
 impl JoinRules {
     /// Reads the content of an `m.room.join_rules` event.
     pub fn read(content: &RawValue) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            join_rule: Field<'a>,
-            #[serde(borrow)]
-            allow: Field<'a>,
-        }
+        fields!(Fields: join_rule, allow);
         #[derive(Deserialize)]
         struct Condition {
             r#type: String,
@@ -208,14 +196,7 @@ pub struct CanonicalAlias {
 impl CanonicalAlias {
     /// Reads the content of an `m.room.canonical_alias` event.
     pub fn read(content: &RawValue) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            alias: Field<'a>,
-            #[serde(borrow)]
-            alt_aliases: Field<'a>,
-        }
+        fields!(Fields: alias, alt_aliases);
         let fields: Fields<'_> = open(content);
         Self { alias: value(fields.alias), alt_aliases: items(fields.alt_aliases) }
     }
@@ -246,30 +227,8 @@ pub struct Create {
 impl Create {
     /// Reads the content of an `m.room.create` event of a room with these rules.
     pub fn read(content: &RawValue, sender: &UserId, rules: &RoomVersionRules) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            room_version: Field<'a>,
-            #[serde(borrow)]
-            r#type: Field<'a>,
-            #[serde(borrow)]
-            predecessor: Field<'a>,
-            #[serde(borrow, rename = "m.federate")]
-            federate: Field<'a>,
-            #[serde(borrow)]
-            creator: Field<'a>,
-            #[serde(borrow)]
-            additional_creators: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Predecessor<'a> {
-            #[serde(borrow)]
-            room_id: Field<'a>,
-            #[serde(borrow)]
-            event_id: Field<'a>,
-        }
+        fields!(Fields: room_version, r#type, predecessor, federate = "m.federate", creator, additional_creators);
+        fields!(Predecessor: room_id, event_id);
         let fields: Fields<'_> = open(content);
         let predecessor: Predecessor<'_> = fields.predecessor.map(open).unwrap_or_default();
         let creator = if rules.authorization.use_room_create_sender { None } else { value(fields.creator) };
@@ -294,11 +253,7 @@ impl Create {
 
 /// The version a create event names, `1` where it names none. Needed before its rules are known.
 pub fn create_room_version(content: &RawValue) -> Option<RoomVersionId> {
-    #[derive(Deserialize, Default)]
-    struct One<'a> {
-        #[serde(borrow, default)]
-        room_version: Field<'a>,
-    }
+    fields!(One: room_version);
     match open::<One<'_>>(content).room_version {
         None => Some(RoomVersionId::V1),
         field => value(field),

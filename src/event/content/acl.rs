@@ -5,11 +5,10 @@ mod matcher;
 use std::collections::HashSet;
 
 use ruma::ServerName;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use self::matcher::Name;
-use super::{Field, items, open, value};
+use super::{Field, fields, items, open, value};
 
 /// The longest server name that anything can match, in bytes. User ids are no longer, so no server with users has a
 /// longer name.
@@ -27,16 +26,7 @@ impl ServerAcl {
     /// Reads the content of an `m.room.server_acl` event with an empty state key. Where the room has no such event,
     /// everybody may take part; where it has one without `allow`, nobody.
     pub fn read(content: &RawValue) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            allow: Field<'a>,
-            #[serde(borrow)]
-            deny: Field<'a>,
-            #[serde(borrow)]
-            allow_ip_literals: Field<'a>,
-        }
+        fields!(Fields: allow, deny, allow_ip_literals);
         let fields: Fields<'_> = open(content);
         Self {
             allow: Patterns::read(fields.allow),

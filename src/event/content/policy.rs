@@ -4,10 +4,9 @@ use ruma::{
     OwnedServerName,
     serde::{Base64, base64::Standard},
 };
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Field, open, text, value};
+use super::{Field, fields, open, text, value};
 
 /// A room's policy server. It counts only while it has a joined member in the room, which the caller checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,20 +21,8 @@ impl Policy {
     /// Reads the content of an `m.room.policy` event with an empty state key; `None` where it lacks what is required,
     /// which means that the room has no policy server.
     pub fn read(content: &RawValue) -> Option<Self> {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            via: Field<'a>,
-            #[serde(borrow)]
-            public_keys: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Keys<'a> {
-            #[serde(borrow)]
-            ed25519: Field<'a>,
-        }
+        fields!(Fields: via, public_keys);
+        fields!(Keys: ed25519);
         let fields: Fields<'_> = open(content);
         let keys: Keys<'_> = open(fields.public_keys?);
         let key = Base64::<Standard>::parse(&*text(keys.ed25519)?).ok()?;

@@ -1,10 +1,9 @@
 //! What a message says about other events and about people: `m.relates_to` and `m.mentions`.
 
 use ruma::{OwnedEventId, OwnedUserId};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Field, items, open, text, value};
+use super::{Field, fields, items, open, text, value};
 
 /// `m.relates_to`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,30 +23,9 @@ pub struct RelatesTo {
 impl RelatesTo {
     /// Reads the relation of any content; `None` where there is no `m.relates_to` object.
     pub fn read(content: &RawValue) -> Option<Self> {
-        #[derive(Deserialize, Default)]
-        struct One<'a> {
-            #[serde(borrow, default, rename = "m.relates_to")]
-            relates_to: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            rel_type: Field<'a>,
-            #[serde(borrow)]
-            event_id: Field<'a>,
-            #[serde(borrow)]
-            key: Field<'a>,
-            #[serde(borrow)]
-            is_falling_back: Field<'a>,
-            #[serde(borrow, rename = "m.in_reply_to")]
-            in_reply_to: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        struct Reply<'a> {
-            #[serde(borrow, default)]
-            event_id: Field<'a>,
-        }
+        fields!(One: relates_to = "m.relates_to");
+        fields!(Fields: rel_type, event_id, key, is_falling_back, in_reply_to = "m.in_reply_to");
+        fields!(Reply: event_id);
         // Most contents have no relation: look for the key before reading.
         if !content.get().contains("\"m.relates_to\"") {
             return None;
@@ -81,19 +59,8 @@ pub struct Mentions {
 impl Mentions {
     /// Reads the mentions; `None` where there is no `m.mentions` object.
     pub fn read(content: &RawValue) -> Option<Self> {
-        #[derive(Deserialize, Default)]
-        struct One<'a> {
-            #[serde(borrow, default, rename = "m.mentions")]
-            mentions: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            user_ids: Field<'a>,
-            #[serde(borrow)]
-            room: Field<'a>,
-        }
+        fields!(One: mentions = "m.mentions");
+        fields!(Fields: user_ids, room);
         let mentions = open::<One<'_>>(content).mentions.filter(|field| field.get().starts_with('{'))?;
         let fields: Fields<'_> = open(mentions);
         Some(Self { user_ids: items(fields.user_ids), room: value(fields.room).unwrap_or(false) })

@@ -2,16 +2,25 @@
 //! `m.room.third_party_invite`, `m.room.member`; Server-Server API "Third-party invites").
 
 use ruma::OwnedUserId;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Field, items, open, text, value};
+use super::{Field, fields, items, open, text, value};
+use crate::event::canonical::{Numbers, Object, Value};
 
 /// The most keys of one invite that are looked at. Identity servers write two.
 const KEYS_MAX: usize = 10;
 
 /// The longest key or address, in bytes. Anything longer reads as absent.
 const TEXT_BYTES_MAX: usize = 1_024;
+
+/// The longest object of an identity server that is put into an event, in bytes.
+const SIGNED_BYTES_MAX: usize = 8_192;
+
+/// The most keys of such an object, of its signatures, and of the signatures of one server.
+const SIGNED_KEYS_MAX: usize = 16;
+
+/// Such an object holds the signatures of servers by key, and nothing that is nested deeper.
+const SIGNED_DEPTH_MAX: usize = 3;
 
 /// `m.room.third_party_invite`; the state key is the token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,14 +41,7 @@ pub struct InviteKey {
     pub key_validity_url: Option<Box<str>>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct KeyFields<'a> {
-    #[serde(borrow)]
-    public_key: Field<'a>,
-    #[serde(borrow)]
-    key_validity_url: Field<'a>,
-}
+fields!(KeyFields: public_key, key_validity_url);
 
 impl KeyFields<'_> {
     fn read(&self) -> Option<InviteKey> {
@@ -50,14 +52,7 @@ impl KeyFields<'_> {
 impl ThirdPartyInvite {
     /// Reads the content of an `m.room.third_party_invite` event. A used up invite has an empty content and no keys.
     pub fn read(content: &RawValue) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            display_name: Field<'a>,
-            #[serde(borrow)]
-            public_keys: Field<'a>,
-        }
+        fields!(Fields: display_name, public_keys);
         let fields: Fields<'_> = open(content);
         let first: KeyFields<'_> = open(content);
         let others: Vec<Box<RawValue>> = items(fields.public_keys);
@@ -83,30 +78,46 @@ pub struct SignedInvite {
 }
 
 impl SignedInvite {
+    /// Reads a signed object that is to become part of an event made here; `None` for anything but short strings and
+    /// signatures. What is kept is its canonical text.
+    pub fn parse(signed: &RawValue) -> Option<Self> {
+        let text = signed.get();
+        if text.len() > SIGNED_BYTES_MAX {
+            return None;
+        }
+        let object = Object::parse(text.as_bytes(), Numbers::Strict, SIGNED_DEPTH_MAX).ok()?;
+        let short = |value: &Value<'_>| value.as_str().is_some_and(|text| text.len() <= TEXT_BYTES_MAX);
+        let few = |object: &Object<'_>| object.iter().count() <= SIGNED_KEYS_MAX;
+        let by_key = |value: &Value<'_>| {
+            value.as_object().is_some_and(|keys| few(keys) && keys.iter().all(|(_, signature)| short(signature)))
+        };
+        let signatures = object.get("signatures")?.as_object()?;
+        let others = object.iter().filter(|(key, _)| *key != "signatures");
+        let plain = few(&object) && few(signatures) && signatures.iter().all(|(_, keys)| by_key(keys));
+        if !plain || !others.into_iter().all(|(_, value)| short(value)) {
+            return None;
+        }
+        let token = object.get_str("token").filter(|token| !token.is_empty() && token.len() <= 255)?;
+        Some(Self {
+            display_name: None,
+            mxid: object.get_str("mxid")?.try_into().ok()?,
+            token: token.into(),
+            signed: RawValue::from_string(object.to_text()).ok()?,
+        })
+    }
+
+    /// The servers that are said to have signed it.
+    pub fn signers(&self) -> Vec<String> {
+        let signed = Object::parse(self.signed.get().as_bytes(), Numbers::Strict, SIGNED_DEPTH_MAX).unwrap_or_default();
+        let signatures = signed.get("signatures").and_then(Value::as_object);
+        signatures.into_iter().flat_map(Object::iter).map(|(server, _)| server.to_owned()).collect()
+    }
+
     /// Reads it from the content of an `m.room.member` event; `None` where there is none or a part is missing.
     pub fn read(content: &RawValue) -> Option<Self> {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Fields<'a> {
-            #[serde(borrow)]
-            third_party_invite: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Invite<'a> {
-            #[serde(borrow)]
-            display_name: Field<'a>,
-            #[serde(borrow)]
-            signed: Field<'a>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Signed<'a> {
-            #[serde(borrow)]
-            mxid: Field<'a>,
-            #[serde(borrow)]
-            token: Field<'a>,
-        }
+        fields!(Fields: third_party_invite);
+        fields!(Invite: display_name, signed);
+        fields!(Signed: mxid, token);
         let invite: Invite<'_> = open(open::<Fields<'_>>(content).third_party_invite?);
         let signed: Signed<'_> = open(invite.signed?);
         Some(Self {
