@@ -116,73 +116,47 @@ impl Folder {
     }
 }
 
-impl CertCache for Folder {
-    type EC = io::Error;
+/// One of the two traits by which `rustls-acme` keeps things: they differ in their names only.
+macro_rules! keeps {
+    ($trait:ident, $error:ident, $load:ident, $store:ident, $kind:literal) => {
+        impl $trait for Folder {
+            type $error = io::Error;
 
-    fn load_cert<'a, 'b, 'c, 'd>(
-        &'a self,
-        domains: &'b [String],
-        directory: &'c str,
-    ) -> BoxFuture<'d, io::Result<Option<Vec<u8>>>>
-    where
-        'a: 'd,
-        'b: 'd,
-        'c: 'd,
-        Self: 'd,
-    {
-        Self::load(self.file("certificate", domains, directory))
-    }
+            fn $load<'a, 'b, 'c, 'd>(
+                &'a self,
+                names: &'b [String],
+                directory: &'c str,
+            ) -> BoxFuture<'d, io::Result<Option<Vec<u8>>>>
+            where
+                'a: 'd,
+                'b: 'd,
+                'c: 'd,
+                Self: 'd,
+            {
+                Self::load(self.file($kind, names, directory))
+            }
 
-    fn store_cert<'a, 'b, 'c, 'd, 'e>(
-        &'a self,
-        domains: &'b [String],
-        directory: &'c str,
-        certificate: &'d [u8],
-    ) -> BoxFuture<'e, io::Result<()>>
-    where
-        'a: 'e,
-        'b: 'e,
-        'c: 'e,
-        'd: 'e,
-        Self: 'e,
-    {
-        self.store(self.file("certificate", domains, directory), certificate)
-    }
+            fn $store<'a, 'b, 'c, 'd, 'e>(
+                &'a self,
+                names: &'b [String],
+                directory: &'c str,
+                kept: &'d [u8],
+            ) -> BoxFuture<'e, io::Result<()>>
+            where
+                'a: 'e,
+                'b: 'e,
+                'c: 'e,
+                'd: 'e,
+                Self: 'e,
+            {
+                self.store(self.file($kind, names, directory), kept)
+            }
+        }
+    };
 }
 
-impl AccountCache for Folder {
-    type EA = io::Error;
-
-    fn load_account<'a, 'b, 'c, 'd>(
-        &'a self,
-        contact: &'b [String],
-        directory: &'c str,
-    ) -> BoxFuture<'d, io::Result<Option<Vec<u8>>>>
-    where
-        'a: 'd,
-        'b: 'd,
-        'c: 'd,
-        Self: 'd,
-    {
-        Self::load(self.file("account", contact, directory))
-    }
-
-    fn store_account<'a, 'b, 'c, 'd, 'e>(
-        &'a self,
-        contact: &'b [String],
-        directory: &'c str,
-        account: &'d [u8],
-    ) -> BoxFuture<'e, io::Result<()>>
-    where
-        'a: 'e,
-        'b: 'e,
-        'c: 'e,
-        'd: 'e,
-        Self: 'e,
-    {
-        self.store(self.file("account", contact, directory), account)
-    }
-}
+keeps!(CertCache, EC, load_cert, store_cert, "certificate");
+keeps!(AccountCache, EA, load_account, store_account, "account");
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
