@@ -145,33 +145,6 @@ impl Client {
         self.send_with(server, request, Terms::default()).await
     }
 
-    /// Asks a server for somebody who waits: also if it failed before, unless it has for an hour and just did again.
-    ///
-    /// # Errors
-    /// [`RemoteError`].
-    pub async fn send_anyway<R>(&self, server: &ServerName, request: R) -> Result<R::IncomingResponse, RemoteError>
-    where
-        R: OutgoingRequest<Authentication = ServerSignatures, PathBuilder = SinglePath>,
-    {
-        self.send_with(server, request, Terms::anyway()).await
-    }
-
-    /// Asks a server, waiting no longer than said.
-    ///
-    /// # Errors
-    /// [`RemoteError`].
-    pub async fn send_within<R>(
-        &self,
-        server: &ServerName,
-        request: R,
-        within: Duration,
-    ) -> Result<R::IncomingResponse, RemoteError>
-    where
-        R: OutgoingRequest<Authentication = ServerSignatures, PathBuilder = SinglePath>,
-    {
-        self.send_with(server, request, Terms::default().within(within)).await
-    }
-
     /// Asks a server with bounds of one's own.
     ///
     /// # Errors
@@ -228,11 +201,10 @@ impl Client {
         request: http::Request<Vec<u8>>,
         terms: Terms,
     ) -> Result<http::Response<BodyStream>, RemoteError> {
-        let attempt = self.attempt(server, terms).await?;
-        let opening = self.open(Draft { server, request, signed: true });
-        let opened = self.0.clock.timeout(terms.within, opening).await.unwrap_or_else(|| Err(too_slow()));
-        self.note(&attempt, opened.as_ref().err(), terms).await;
-        Ok(split(opened?, |answer| BodyStream::new(answer, self.0.clock.clone(), terms)))
+        let opened = self
+            .ask_for(Draft { server, request, signed: true }, terms, |answer| std::future::ready(Ok(answer)))
+            .await?;
+        Ok(split(opened, |answer| BodyStream::new(answer, self.0.clock.clone(), terms)))
     }
 
     /// `GET` of an address of the web, without signature: what others point at. Redirects are followed, and no address
@@ -258,11 +230,21 @@ impl Client {
         self.0.clock.timeout(within, exchange).await.unwrap_or_else(|| Err(too_slow()))
     }
 
-    /// Asks, and notes whether the server works.
+    /// Asks for a whole answer.
     async fn ask(&self, draft: Draft<'_>, terms: Terms) -> Result<http::Response<Bytes>, RemoteError> {
+        self.ask_for(draft, terms, |answer| collect(answer, terms.bytes_max)).await
+    }
+
+    /// Asks, reads what is wanted of the answer, and notes whether the server works. The one way of all that is noted.
+    async fn ask_for<T, F: Future<Output = Result<T, RemoteError>>>(
+        &self,
+        draft: Draft<'_>,
+        terms: Terms,
+        read: impl FnOnce(reqwest::Response) -> F,
+    ) -> Result<T, RemoteError> {
         let attempt = self.attempt(draft.server, terms).await?;
         let host = draft.server.host().to_owned();
-        let exchange = async { collect(self.open(draft).await?, terms.bytes_max).await };
+        let exchange = async { read(self.open(draft).await?).await };
         let answer = self.0.clock.timeout(terms.within, exchange).await.unwrap_or_else(|| Err(too_slow()));
         if matches!(answer, Err(RemoteError::Unreachable { kind, .. }) if kind != Unreachable::Dns) {
             self.0.names.forget(&host);

@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 use super::actor::{actor, caller};
 use crate::{
     http::{ApiError, Reply, Ruma, services::Services},
+    remote::Terms,
     rooms::{Join, Knock, MemberAction},
     users::Session,
 };
@@ -163,7 +164,7 @@ async fn room_named(
         return Ok((room.id.clone(), via));
     }
     let request = get_room_information::v1::Request::new(alias.to_owned());
-    let answer = services.remote.send_anyway(alias.server_name(), request).await;
+    let answer = services.remote.send_with(alias.server_name(), request, Terms::anyway()).await;
     let answer = answer.map_err(|error| unknown().with_cause(error))?;
     let others = answer.servers.into_iter().take(VIA_MAX).chain([alias.server_name().to_owned()]);
     for server in others {
