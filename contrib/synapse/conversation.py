@@ -74,6 +74,23 @@ def texts(prefix, count):
     return [f"{prefix} {number}" for number in range(count)]
 
 
+def public_room(host, *guests):
+    """A new room of this person's that the others have joined."""
+    room = host.create(preset="public_chat")
+    for guest in guests:
+        guest.join(room, host.server)
+        host.until_membership(room, guest, "join")
+    return room
+
+
+def let_moderate(room, host, guest):
+    """Gives somebody the power to change the room's state."""
+    levels = host.state(room, "m.room.power_levels")
+    levels.setdefault("users", {})[guest.user_id] = 50
+    host.set_state(room, "m.room.power_levels", levels)
+    guest.until("the levels", lambda me: me.room(room).content("m.room.power_levels").get("users", {}).get(me.user_id) == 50)
+
+
 @step
 def keys_and_versions(on):
     """both answer with their versions and keys, over TLS"""
@@ -152,10 +169,7 @@ def state(on):
     """changes of state go both ways"""
     for _, host, guest in on.ways:
         room = on.room(host)
-        levels = host.state(room, "m.room.power_levels")
-        levels.setdefault("users", {})[guest.user_id] = 50
-        host.set_state(room, "m.room.power_levels", levels)
-        guest.until("the levels", lambda me: me.room(room).content("m.room.power_levels").get("users", {}).get(me.user_id) == 50)
+        let_moderate(room, host, guest)
         for speaker, listener in [(host, guest), (guest, host)]:
             topic = f"a topic of {speaker.user_id}"
             speaker.set_state(room, "m.room.topic", {"topic": topic})
@@ -202,9 +216,7 @@ def direct_chat(on):
 def leave_and_return(on):
     """leaving and coming back"""
     for _, host, guest in on.ways:
-        room = host.create(preset="public_chat")
-        guest.join(room, host.server)
-        host.until_membership(room, guest, "join")
+        room = public_room(host, guest)
         guest.leave(room)
         host.until_membership(room, guest, "leave")
         host.send(room, "while you were away")
@@ -218,9 +230,7 @@ def leave_and_return(on):
 def bans(on):
     """who is banned hears no more and cannot come back"""
     for _, host, guest in on.ways:
-        room = host.create(preset="public_chat")
-        guest.join(room, host.server)
-        host.until_membership(room, guest, "join")
+        room = public_room(host, guest)
         host.ban(room, guest)
         guest.until("the ban", lambda me: room in me.left)
         host.send(room, "among us")
@@ -450,13 +460,8 @@ def timestamps(on):
 def forks(on):
     """both sides go on while the link is cut, and come to the same state"""
     for _, host, guest in on.ways:
-        room = host.create(preset="public_chat")
-        guest.join(room, host.server)
-        host.until_membership(room, guest, "join")
-        levels = host.state(room, "m.room.power_levels")
-        levels.setdefault("users", {})[guest.user_id] = 50
-        host.set_state(room, "m.room.power_levels", levels)
-        guest.until("the levels", lambda me: me.room(room).content("m.room.power_levels").get("users", {}).get(me.user_id) == 50)
+        room = public_room(host, guest)
+        let_moderate(room, host, guest)
         for round in range(3):
             on.cut()
             for speaker in (host, guest):
@@ -476,10 +481,7 @@ def forks(on):
 def forked_ban(on):
     """somebody is banned on one side of a cut link while they speak on the other"""
     for way, host, guest, other in [("here", on.hana, on.sven, on.sara), ("there", on.sven, on.hana, on.hugo)]:
-        room = host.create(preset="public_chat")
-        for each in (guest, other):
-            each.join(room, host.server)
-            host.until_membership(room, each, "join")
+        room = public_room(host, guest, other)
         on.cut()
         host.ban(room, other)
         other.send(room, f"not banned yet {way}")
