@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use super::{problem::Refusal, value::Value};
+use super::{
+    problem::Refusal,
+    value::{Value, amount, in_words},
+};
 
 /// Largest first; the longest name is tried before the shorter ones it ends with.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
@@ -48,25 +51,15 @@ impl FromStr for Period {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let text = text.trim();
-        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(())?;
-        let (count, unit) = text.split_at_checked(digits).ok_or(())?;
-        let unit = unit.trim_start();
-        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(())?;
-        let count: u64 = count.parse().map_err(drop)?;
-        count.checked_mul(*factor).map(Self::from_ms).ok_or(())
+        let factor = |unit: &str| UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+        amount(text, factor).map(Self::from_ms)
     }
 }
 
 impl Value for Period {
     fn read(value: &toml::Value) -> Result<Self, Refusal> {
         let hint = "write a whole number and its unit, such as \"30s\"; the units are ms, s, m, h, d";
-        match value {
-            toml::Value::String(text) => {
-                text.parse().map_err(|()| Refusal::new(format!("{text:?} is not a duration")).hint(hint))
-            }
-            other => Err(Refusal::wrong_type("a duration as text", other).hint(hint)),
-        }
+        in_words(value, "duration", hint)
     }
 
     fn write(&self) -> Option<String> {

@@ -2,7 +2,11 @@
 
 use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
-use super::{period::Period, problem::Refusal, value::Value};
+use super::{
+    period::Period,
+    problem::Refusal,
+    value::{Value, in_words},
+};
 
 /// How often something may be done: `count` times at once, and as often again in each period, spread evenly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +56,7 @@ impl FromStr for Rate {
 impl Value for Rate {
     fn read(value: &toml::Value) -> Result<Self, Refusal> {
         let hint = "write how many in what time, such as \"30 per 1m\"";
-        match value {
-            toml::Value::String(text) => {
-                text.parse().map_err(|()| Refusal::new(format!("{text:?} is not a rate")).hint(hint))
-            }
-            other => Err(Refusal::wrong_type("a rate as text", other).hint(hint)),
-        }
+        in_words(value, "rate", hint)
     }
 
     fn write(&self) -> Option<String> {

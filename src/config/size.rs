@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{problem::Refusal, value::Value};
+use super::{
+    problem::Refusal,
+    value::{Value, amount, in_words},
+};
 
 const UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
@@ -65,25 +68,15 @@ impl FromStr for Size {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let text = text.trim();
-        let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(())?;
-        let (count, unit) = text.split_at_checked(digits).ok_or(())?;
-        let unit = unit.trim_start();
-        let (_, factor) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(())?;
-        let count: u64 = count.parse().map_err(drop)?;
-        count.checked_mul(*factor).map(Self).ok_or(())
+        let named = |unit: &str| UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        amount(text, |unit| named(unit).map(|(_, factor)| *factor)).map(Self)
     }
 }
 
 impl Value for Size {
     fn read(value: &toml::Value) -> Result<Self, Refusal> {
         let hint = "write a whole number and its unit (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB), such as \"50 MiB\"";
-        match value {
-            toml::Value::String(text) => {
-                text.parse().map_err(|()| Refusal::new(format!("{text:?} is not a size")).hint(hint))
-            }
-            other => Err(Refusal::wrong_type("a size as text", other).hint(hint)),
-        }
+        in_words(value, "size", hint)
     }
 
     fn write(&self) -> Option<String> {

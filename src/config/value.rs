@@ -5,6 +5,7 @@ use std::{
     io::Read,
     net::SocketAddr,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use ruma::OwnedServerName;
@@ -188,6 +189,26 @@ pub(super) fn read_secret_file(path: &Path) -> Result<Secret, Refusal> {
 /// The string that `value` is; `wanted` says for the message what it should have been.
 pub(super) fn string<'a>(value: &'a toml::Value, wanted: &str) -> Result<&'a str, Refusal> {
     value.as_str().ok_or_else(|| Refusal::wrong_type(wanted, value))
+}
+
+/// What `value` says in a form of its own; `what` is its name, and `hint` says how it is written.
+pub(super) fn in_words<T: FromStr<Err = ()>>(value: &toml::Value, what: &str, hint: &str) -> Result<T, Refusal> {
+    let refusal = match value.as_str().map(|text| (text, text.parse::<T>())) {
+        Some((_, Ok(found))) => return Ok(found),
+        Some((text, Err(()))) => Refusal::new(format!("{text:?} is not a {what}")),
+        None => Refusal::wrong_type(&format!("a {what} as text"), value),
+    };
+    Err(refusal.hint(hint))
+}
+
+/// A whole number and its unit, counted in the smallest unit; `factor` says how many of those a unit is.
+pub(super) fn amount(text: &str, factor: impl FnOnce(&str) -> Option<u64>) -> Result<u64, ()> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(())?;
+    let (count, unit) = text.split_at_checked(digits).ok_or(())?;
+    let factor = factor(unit.trim_start()).ok_or(())?;
+    let count: u64 = count.parse().map_err(drop)?;
+    count.checked_mul(factor).ok_or(())
 }
 
 /// `text` as a TOML string.
