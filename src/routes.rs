@@ -101,7 +101,8 @@ fn servers_devices(table: Table) -> Table {
 /// Joining, leaving, knocking and inviting over the border between servers.
 fn crossings(table: Table) -> Table {
     use federation_api::membership as fed;
-    use servers_api::{invite, join, knock, leave};
+    use federation_api::thirdparty;
+    use servers_api::{invite, join, knock, leave, third_party};
     let put = &Method::PUT;
     table
         .on::<fed::prepare_join_event::v1::Request, _>(join::create_join_event_template)
@@ -114,6 +115,8 @@ fn crossings(table: Table) -> Table {
         .on::<fed::create_knock_event::v1::Request, _>(knock::send_knock)
         .on::<fed::create_invite::v2::Request, _>(invite::create_invite)
         .at(put, "/_matrix/federation/v1/invite/{room_id}/{event_id}", invite::create_invite_v1)
+        .on::<thirdparty::bind_callback::v1::Request, _>(third_party::bind_callback)
+        .on::<thirdparty::exchange_invite::v1::Request, _>(third_party::exchange_invite)
 }
 
 /// What this server is and can do.

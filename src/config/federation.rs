@@ -24,6 +24,11 @@ section! {
         /// servers of people you trust; `allow` has to name them too.
         pub trusted_key_servers: Vec<OwnedServerName> = Vec::new();
 
+        /// Identity servers, which know whose e-mail address is whose: people may invite others by their addresses through
+        /// these, and what these tell of an address that was proved is heard. They learn the addresses, so name only
+        /// servers of people you trust. With an empty list nobody is invited that way.
+        pub identity_servers: Vec<OwnedServerName> = Vec::new();
+
         /// Whether other servers, push gateways and previewed pages may have addresses of private networks. Leave
         /// this off, unless this server is on a test network: it keeps outsiders from reaching machines inside
         /// through it.
@@ -63,6 +68,13 @@ impl Federation {
     /// Whether this server talks to `server`.
     pub fn allows(&self, server: &ServerName) -> bool {
         self.allow.iter().any(|pattern| pattern.matches(server))
+    }
+}
+
+impl Federation {
+    /// Whether the administrator has named this identity server.
+    pub fn names_identity_server(&self, server: &ServerName) -> bool {
+        self.identity_servers.iter().any(|named| named.as_str().eq_ignore_ascii_case(server.as_str()))
     }
 }
 

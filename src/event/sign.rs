@@ -2,6 +2,7 @@
 
 mod cosign;
 pub mod policy;
+mod third_party;
 mod verify;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use zeroize::Zeroizing;
 pub use self::{
     cosign::cosigned,
     policy::{PolicyError, is_for_policy_server, verify_policy, with_policy_signature},
+    third_party::answering_keys,
     verify::{redact_if_hash_wrong, required_servers, signing_keys, verify},
 };
 

@@ -230,6 +230,24 @@ impl Client {
         self.0.clock.timeout(within, exchange).await.unwrap_or_else(|| Err(too_slow()))
     }
 
+    /// A request to a host that is no server of the network, as it is: HTTPS only, no redirects, no private networks.
+    pub(super) async fn ask_directly(
+        &self,
+        request: reqwest::Request,
+        terms: Terms,
+    ) -> Result<http::Response<Bytes>, RemoteError> {
+        if !request.url().host_str().is_some_and(|host| self.0.egress.allows_host(host)) {
+            return Err(RemoteError::unreachable(Unreachable::Dns, "its address may not be reached"));
+        }
+        let exchange = async { collect(execute(&self.0.connections.direct, request).await?, terms.bytes_max).await };
+        self.0.clock.timeout(terms.within, exchange).await.unwrap_or_else(|| Err(too_slow()))
+    }
+
+    /// What the administrator has set.
+    pub(super) fn federation(&self) -> &Federation {
+        &self.0.federation
+    }
+
     /// Asks for a whole answer.
     async fn ask(&self, draft: Draft<'_>, terms: Terms) -> Result<http::Response<Bytes>, RemoteError> {
         self.ask_for(draft, terms, |answer| collect(answer, terms.bytes_max)).await

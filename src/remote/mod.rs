@@ -13,6 +13,7 @@
 //! | `tls` | whose certificates are believed |
 //! | `destinations`, `backoff` | whether a server works, and when it is tried again |
 //! | `keys` | this server's signing keys, and those of others; `key_source` fetches them |
+//! | `identity` | identity servers, which know whose e-mail address is whose |
 //! | `outbox` | what they are to be told besides events: [`Outbox`] |
 //! | `error` | what goes wrong |
 //!
@@ -27,6 +28,7 @@ mod discovery;
 mod dns;
 mod egress;
 mod error;
+mod identity;
 mod key_source;
 pub mod keys;
 mod outbox;
@@ -44,6 +46,7 @@ pub use self::{
     destinations::Destinations,
     dns::DnsError,
     error::{Refused, RemoteError, Unreachable},
+    identity::{IdentityRefusal, IdentityServer, NewInvite, StoredInvite},
     keys::KeyRing,
     outbox::{Outbox, OutboxParts, Taken},
     request::Terms,

@@ -38,11 +38,12 @@ const ABROAD_AT_ONCE: usize = 8;
 type Invitees = Vec<(OwnedUserId, MemberProfile)>;
 
 impl Rooms {
-    /// Makes a room; the answer is its id.
+    /// Makes a room; the answer is its id. Addresses in the request have been looked up.
     ///
     /// # Errors
     /// [`RoomsError::UnsupportedVersion`], [`RoomsError::AliasInUse`], [`RoomsError::Invalid`],
-    /// [`RoomsError::InvalidRoomState`], [`RoomsError::BadJson`], [`RoomsError::NoUser`], [`RoomsError::Policy`].
+    /// [`RoomsError::InvalidRoomState`], [`RoomsError::BadJson`], [`RoomsError::NoUser`], [`RoomsError::Policy`];
+    /// [`RoomsError::Refused`] and [`RoomsError::Unreachable`] when other servers do not help.
     pub async fn create_room(&self, actor: &Actor<'_>, request: CreateRoom) -> Result<OwnedRoomId, RoomsError> {
         self.create_room_with(actor, request, |_, _| {}).await
     }
@@ -66,14 +67,9 @@ impl Rooms {
         };
         let defaults = Defaults::new(&request, actor.user_id, &rules)?;
         let alias = request.alias_localpart.as_deref().map(|localpart| self.alias_of(localpart)).transpose()?;
-        let guard = match &alias {
-            Some(alias) => {
-                let guard = self.writes.alias(alias).await;
-                self.check_alias_free(alias).await?;
-                guard
-            }
-            None => None,
-        };
+        if let Some(alias) = &alias {
+            self.check_alias_free(alias).await?;
+        }
         let profile = self.profile_of(actor.user_id).await?;
 
         let mut writer = self.new_room(actor.user_id, &request.version, &defaults.create).await?;
@@ -85,7 +81,17 @@ impl Rooms {
         }
         let (here, abroad): (Invitees, Invitees) = invitees.into_iter().partition(|(target, _)| self.is_local(target));
         self.append_invites(&mut writer, actor.user_id, here, request.is_direct).await?;
+        writer.invite_unbound(actor.user_id, &request.unbound).await.map_err(as_room_state)?;
 
+        // Identity servers may have been waited for: only now is the alias kept from others.
+        let guard = match &alias {
+            Some(alias) => {
+                let guard = self.writes.alias(alias).await;
+                self.check_alias_free(alias).await?;
+                guard
+            }
+            None => None,
+        };
         let room = writer.room().clone();
         if let Some(alias) = &alias {
             aliases::put_alias(writer.batch(), alias, room.number, actor.user);

@@ -82,6 +82,12 @@ pub enum RoomsError {
     /// The user does not want invitations (`M_INVITE_BLOCKED`).
     #[error("the user does not want to be invited")]
     InviteBlocked,
+    /// Nobody is invited by an address of this kind (`M_THREEPID_DENIED`).
+    #[error("{0}")]
+    AddressDenied(String),
+    /// The administrator has not named the identity server (`M_SERVER_NOT_TRUSTED`).
+    #[error("this server does not work with the identity server {0}")]
+    IdentityServer(String),
     /// This server cannot tell whether a restricted join is allowed; another may (`M_UNABLE_TO_AUTHORISE_JOIN`).
     #[error("this server cannot tell whether the user may join")]
     UnableToAuthorise,

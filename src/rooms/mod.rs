@@ -89,7 +89,10 @@ pub use contact::Caller;
 pub use create::{CreateRoom, InitialState, Preset};
 pub use directory::{DirectoryPage, DirectoryQuery};
 pub use error::RoomsError;
-pub use membership::{Handed, Invitation, Join, JoinAnswer, Knock, MemberAction, Outside, Template};
+pub use membership::{
+    Binding, BoundInvite, ByAddress, Exchange, Handed, Invitation, Join, JoinAnswer, Knock, MemberAction, Outside,
+    Template, Unbound,
+};
 pub use presence::{Presence, Present, Status};
 pub use profile::{MemberProfile, ProfileFuture, Profiles, SharedProfiles};
 pub use receipts::{Marker, NewReceipt, Receipts, ReceiptsError};

@@ -181,6 +181,13 @@ pub trait Policy: Send + Sync {
         Ok(())
     }
 
+    /// May `actor` invite people of whom only an e-mail address is known, whoever they turn out to be? Who that is, is asked
+    /// about once it is known.
+    fn by_address(&self, actor: &UserId) -> Decision {
+        let _ = actor;
+        Ok(())
+    }
+
     /// May this room be made, and as what? The invitations are asked about one by one besides.
     fn creation(&self, creation: &Creation<'_>) -> Result<Terms, Denial> {
         let _ = creation;

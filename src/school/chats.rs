@@ -36,6 +36,7 @@ impl Chats {
     /// where the other has to agree first.
     pub async fn create_room(&self, actor: &Actor<'_>, request: CreateRoom) -> Result<OwnedRoomId, SchoolError> {
         let desk = &*self.desk;
+        let request = desk.rooms.look_up_addresses(actor, request).await?;
         let people = desk.rules.people();
         let target = people.is_loaded().then(|| chat_with(actor, &request)).flatten();
         let Some(target) = target.map(ToOwned::to_owned) else {
@@ -131,5 +132,5 @@ fn chat_with<'a>(actor: &Actor<'_>, request: &'a CreateRoom) -> Option<&'a UserI
         .as_ref()
         .and_then(|content| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(content.get()).ok());
     let typed = content.is_some_and(|content| content.contains_key("type"));
-    (only && !public && !typed).then_some(first)
+    (only && !public && !typed && request.unbound.is_empty()).then_some(first)
 }

@@ -1,6 +1,6 @@
 //! The policy's answers about two people: what is known of them is gathered here, and decided in `policy`.
 
-use ruma::{ServerName, UserId};
+use ruma::{ServerName, UserId, server_name};
 
 use super::{
     Rules,
@@ -56,6 +56,16 @@ impl Rules {
         let (actor, target) = (Party::of(self, &people, actor), Party::of(self, &people, target));
         let policy = self.in_force.policy();
         decide(&self.facts(&people, &policy.compiled, &actor, &target, verb), &policy.compiled)
+    }
+
+    /// Whether somebody may bring staff of the servers that the administrator has named into their rooms.
+    pub(super) fn reaches_outsiders(&self, people: &People, actor: &UserId) -> bool {
+        let actor = Party::of(self, people, actor);
+        let outsider = server_name!("outside.invalid");
+        let target = Party { standing: Standing::remote(outsider), person: None, user: None };
+        let policy = self.in_force.policy();
+        let facts = self.facts(people, &policy.compiled, &actor, &target, Verb::Add);
+        decide(&Facts { listed: self.in_force.names_servers(), ..facts }, &policy.compiled).is_allowed()
     }
 
     /// The same for two people the school knows, for walks over many.

@@ -14,7 +14,7 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::actor::actor;
+use super::{actor::actor, membership::by_address};
 use crate::{
     http::{ApiError, Reply, Ruma, services::Services},
     rooms::{CreateRoom, InitialState, Preset},
@@ -33,9 +33,6 @@ pub async fn create_room(
 }
 
 fn wanted(services: &Services, body: Request) -> Result<CreateRoom, ApiError> {
-    if !body.invite_3pid.is_empty() {
-        return Err(ApiError::forbidden("This server invites nobody by e-mail or telephone"));
-    }
     let published = match body.visibility {
         Visibility::Public => true,
         Visibility::Private => false,
@@ -60,6 +57,7 @@ fn wanted(services: &Services, body: Request) -> Result<CreateRoom, ApiError> {
     room.name = body.name;
     room.topic = body.topic;
     room.invites = body.invite;
+    room.by_address = body.invite_3pid.into_iter().map(by_address).collect();
     room.is_direct = body.is_direct;
     Ok(room)
 }

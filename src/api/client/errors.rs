@@ -39,6 +39,8 @@ impl From<RoomsError> for ApiError {
             RoomsError::NotLeft => Self::new(StatusCode::BAD_REQUEST, ErrorCode::Unknown, text),
             RoomsError::IncompatibleVersion(version) => Self::incompatible_room_version(version.as_str()),
             RoomsError::InviteBlocked => Self::new(StatusCode::FORBIDDEN, ErrorCode::InviteBlocked, text),
+            RoomsError::AddressDenied(_) => Self::new(StatusCode::FORBIDDEN, ErrorCode::ThreepidDenied, text),
+            RoomsError::IdentityServer(_) => Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerNotTrusted, text),
             RoomsError::MissingParam(message) => Self::missing_param(message),
             RoomsError::UnableToAuthorise => Self::new(StatusCode::BAD_REQUEST, ErrorCode::UnableToAuthorizeJoin, text),
             RoomsError::UnableToGrant => Self::new(StatusCode::BAD_REQUEST, ErrorCode::UnableToGrantJoin, text),

@@ -8,7 +8,7 @@ use ruma::{
     api::client::{
         knock::knock_room as knock_room_v3,
         membership::{
-            ban_user as ban_user_v3, forget_room as forget_room_v3,
+            Invite3pid, ban_user as ban_user_v3, forget_room as forget_room_v3,
             invite_user::{self as invite_user_v3, v3::InvitationRecipient},
             join_room_by_id as join_room_by_id_v3, join_room_by_id_or_alias as join_room_by_id_or_alias_v3,
             kick_user as kick_user_v3, leave_room as leave_room_v3, unban_user as unban_user_v3,
@@ -22,7 +22,7 @@ use super::actor::{actor, caller};
 use crate::{
     http::{ApiError, Reply, Ruma, services::Services},
     remote::Terms,
-    rooms::{Join, Knock, MemberAction},
+    rooms::{ByAddress, Join, Knock, MemberAction},
     users::Session,
 };
 
@@ -66,18 +66,23 @@ pub async fn knock_room(
     Ok(Reply(knock_room_v3::v3::Response::new(room_id)))
 }
 
-/// `POST /_matrix/client/v3/rooms/{roomId}/invite`: invites a user. Invitations by e-mail or telephone are refused.
+/// `POST /_matrix/client/v3/rooms/{roomId}/invite`: invites a user, or by an address whoever proves that it is theirs.
 ///
-/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidinvite)
+/// [Specification](https://spec.matrix.org/v1.19/client-server-api/#post_matrixclientv3roomsroomidinvite), [by
+/// address](https://spec.matrix.org/v1.19/client-server-api/#thirdparty_post_matrixclientv3roomsroomidinvite)
 pub async fn invite_user(
     State(services): State<Arc<Services>>,
     request: Ruma<invite_user_v3::v3::Request>,
 ) -> Result<Reply<invite_user_v3::v3::Response>, ApiError> {
-    let InvitationRecipient::UserId(recipient) = request.body.recipient else {
-        return Err(ApiError::forbidden("This server invites nobody by e-mail or telephone"));
-    };
-    let actor = actor(&request.session);
-    services.rooms.invite(&actor, &request.body.room_id, &recipient.user_id, recipient.reason).await?;
+    let (actor, room_id) = (actor(&request.session), &request.body.room_id);
+    match request.body.recipient {
+        InvitationRecipient::UserId(recipient) => {
+            services.rooms.invite(&actor, room_id, &recipient.user_id, recipient.reason).await?;
+        }
+        InvitationRecipient::ThirdPartyId(wanted) => {
+            services.rooms.invite_by_address(&actor, room_id, &by_address(wanted)).await?;
+        }
+    }
     Ok(Reply(invite_user_v3::v3::Response::new()))
 }
 
@@ -140,6 +145,12 @@ pub async fn forget_room(
 ) -> Result<Reply<forget_room_v3::v3::Response>, ApiError> {
     services.rooms.forget(&actor(&request.session), &request.body.room_id).await?;
     Ok(Reply(forget_room_v3::v3::Response::new()))
+}
+
+/// Somebody to be invited by an address.
+pub(super) fn by_address(wanted: Invite3pid) -> ByAddress {
+    let Invite3pid { id_server, id_access_token, medium, address, .. } = wanted;
+    ByAddress { id_server, id_access_token: id_access_token.into(), medium: medium.as_str().to_owned(), address }
 }
 
 /// Servers that a client may name.

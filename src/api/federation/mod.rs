@@ -21,5 +21,6 @@ pub mod query;
 mod room_access;
 pub mod send;
 pub mod state;
+pub mod third_party;
 pub mod version;
 mod written;

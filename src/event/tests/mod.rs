@@ -13,6 +13,7 @@ mod redact;
 mod resolve;
 mod resolve_v1;
 mod stripped;
+mod third_party;
 mod vectors;
 mod verify;
 

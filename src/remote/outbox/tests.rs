@@ -40,6 +40,7 @@ fn open(store: &Store, clock: &Clock) -> Outbox {
             allow,
             trusted_ca: Vec::new(),
             trusted_key_servers: Vec::new(),
+            identity_servers: Vec::new(),
             allow_private_addresses: false,
             device_names: false,
         },

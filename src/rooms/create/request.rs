@@ -6,7 +6,7 @@ use serde_json::{json, value::RawValue};
 use super::defaults::{Defaults, topic_content};
 use crate::{
     event::{Content, content::CanonicalAlias},
-    rooms::RoomsError,
+    rooms::{ByAddress, RoomsError, Unbound},
 };
 
 /// Most people a new room invites.
@@ -59,6 +59,10 @@ pub struct CreateRoom {
     pub topic: Option<String>,
     /// Whom to invite.
     pub invites: Vec<OwnedUserId>,
+    /// Whom to invite by their addresses; [`crate::rooms::Rooms::look_up_addresses`] finds out who that is.
+    pub by_address: Vec<ByAddress>,
+    /// Addresses that are nobody's yet.
+    pub unbound: Vec<Unbound>,
     /// Whether the invitations say that it is a direct chat.
     pub is_direct: bool,
 }
@@ -77,6 +81,8 @@ impl CreateRoom {
             name: None,
             topic: None,
             invites: Vec::new(),
+            by_address: Vec::new(),
+            unbound: Vec::new(),
             is_direct: false,
         }
     }

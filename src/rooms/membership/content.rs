@@ -37,6 +37,8 @@ pub(in crate::rooms) struct MemberContent {
     pub(in crate::rooms) is_direct: bool,
     /// On joins of restricted rooms: the member who vouches.
     pub(in crate::rooms) authorised_via: Option<OwnedUserId>,
+    /// On invites: what an identity server has signed about an address, and what was shown in its place.
+    pub(in crate::rooms) third_party: Option<Value>,
     /// Keys of a client's own. Reserved ones are dropped.
     pub(in crate::rooms) extra: Map<String, Value>,
 }
@@ -50,6 +52,7 @@ impl MemberContent {
             reason: None,
             is_direct: false,
             authorised_via: None,
+            third_party: None,
             extra: Map::new(),
         }
     }
@@ -80,6 +83,9 @@ impl MemberContent {
         set("avatar_url", self.profile.avatar_url);
         set("reason", self.reason);
         set("join_authorised_via_users_server", self.authorised_via.map(|user| user.to_string()));
+        if let Some(invite) = self.third_party {
+            content.insert("third_party_invite".into(), invite);
+        }
         if self.is_direct {
             content.insert("is_direct".into(), true.into());
         }

@@ -9,10 +9,12 @@ use std::{
 
 use parking_lot::Mutex;
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
-use tokio::sync::{MutexGuard, OwnedMutexGuard};
+use tokio::sync::{MutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 /// Locks that rooms this server is not in are spread over.
 const OUTSIDE_LOCKS: usize = 64;
+/// Notices of identity servers that are dealt with at the same time.
+const NOTICES_MAX: usize = 8;
 
 type Turn = tokio::sync::Mutex<()>;
 
@@ -23,11 +25,17 @@ pub(in crate::rooms) struct Crossings {
     outside: [Turn; OUTSIDE_LOCKS],
     /// Events of other servers that this one is asked to tell the others of. As many as such requests.
     passed_on: Arc<Mutex<HashSet<OwnedEventId>>>,
+    notices: Arc<Semaphore>,
 }
 
 impl Default for Crossings {
     fn default() -> Self {
-        Self { joining: Mutex::default(), outside: std::array::from_fn(|_| Turn::default()), passed_on: Arc::default() }
+        Self {
+            joining: Mutex::default(),
+            outside: std::array::from_fn(|_| Turn::default()),
+            passed_on: Arc::default(),
+            notices: Arc::new(Semaphore::new(NOTICES_MAX)),
+        }
     }
 }
 
@@ -74,6 +82,11 @@ impl Crossings {
     pub(super) fn pass_on(&self, id: &EventId) -> PassedOn {
         self.passed_on.lock().insert(id.to_owned());
         PassedOn { all: self.passed_on.clone(), id: id.to_owned() }
+    }
+
+    /// A place for a notice of an identity server; `None` while there are too many: nobody has to sign them.
+    pub(super) fn notice(&self) -> Option<OwnedSemaphorePermit> {
+        self.notices.clone().try_acquire_owned().ok()
     }
 
     /// Whether an event that is being added goes on to other servers though it is not this server's.

@@ -13,6 +13,7 @@
 //! | `outside` | what users are to rooms that this server is not in |
 //! | `remote` | this server as the one that asks others |
 //! | `resident` | this server as the one that others ask |
+//! | `third_party` | people of whom only an e-mail address or the like is known |
 //! | `crossing` | what is under way between the two |
 
 mod content;
@@ -24,6 +25,7 @@ mod outside;
 mod remote;
 mod removal;
 mod resident;
+mod third_party;
 
 pub(super) use self::{content::MemberContent, crossing::Crossings};
 pub use self::{
@@ -32,4 +34,5 @@ pub use self::{
     remote::Invitation,
     removal::MemberAction,
     resident::{Handed, JoinAnswer, Template},
+    third_party::{Binding, BoundInvite, ByAddress, Exchange, Unbound},
 };

@@ -95,6 +95,11 @@ impl InForce {
         self.federation.allow.iter().any(|pattern| !pattern.is_any() && pattern.matches(server))
     }
 
+    /// Whether the administrator has named any such server.
+    pub fn names_servers(&self) -> bool {
+        self.federation.allow.iter().any(|pattern| !pattern.is_any())
+    }
+
     /// Whether there can be people of other servers.
     pub fn lists_servers(&self) -> bool {
         self.federation.is_on()

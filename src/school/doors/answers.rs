@@ -20,6 +20,14 @@ impl Policy for Rules {
         denial::of(&self.ruling(actor, target, verb))
     }
 
+    fn by_address(&self, actor: &UserId) -> Decision {
+        let people = self.people();
+        if !people.is_loaded() || self.is_service(actor) || self.reaches_outsiders(&people, actor) {
+            return Ok(());
+        }
+        denial::by_address()
+    }
+
     fn creation(&self, creation: &Creation<'_>) -> Result<Terms, Denial> {
         let people = self.people();
         if !people.is_loaded() || self.is_service(creation.creator) {
@@ -54,6 +62,10 @@ impl Policy for Rules {
         }
         if self.is_closed_chat(proposal.room, proposal.kind) {
             return denial::closed_chat();
+        }
+        // Taking such an invitation back is always allowed.
+        if *proposal.kind == TimelineEventType::RoomThirdPartyInvite && proposal.content.get() != "{}" {
+            self.by_address(proposal.sender)?;
         }
         // Most events are messages of adults in larger rooms that are nobody's but their members': nothing more is
         // looked up for them.

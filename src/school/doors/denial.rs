@@ -44,6 +44,11 @@ pub(super) fn closed_chat() -> Decision {
     no("rooms.closed", super::super::rooms::CLOSED)
 }
 
+/// An invitation for whoever proves an address.
+pub(super) fn by_address() -> Decision {
+    no("rooms.by_address", "The rules of your school do not let you invite people by their e-mail addresses.")
+}
+
 /// Somebody who cannot come into this company.
 pub(super) fn company(own: bool) -> Decision {
     if own {

@@ -40,9 +40,8 @@ pub(super) fn check(scene: &Scene<'_>) -> Decision {
 fn fits(scene: &Scene<'_>) -> bool {
     let (proposal, content) = (scene.proposal, scene.proposal.content);
     match proposal.kind {
-        TimelineEventType::RoomEncryption
-        | TimelineEventType::RoomServerAcl
-        | TimelineEventType::RoomThirdPartyInvite => false,
+        TimelineEventType::RoomEncryption | TimelineEventType::RoomServerAcl => false,
+        TimelineEventType::RoomThirdPartyInvite => content.get() == "{}",
         TimelineEventType::RoomJoinRules => {
             matches!(JoinRules::read(content).rule.as_str(), "invite" | "private")
         }

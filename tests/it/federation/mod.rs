@@ -7,6 +7,8 @@
 //! - `ingest`, `security`: what it may do, and is not believed
 //! - `listeners`: what is served where
 //! - `policy_server`: rooms where a server looks at every event first
+//! - `partial`: rooms joined before their members are known
+//! - `third_party`: people of whom only an e-mail address is known; `identity`: who knows whose it is
 //! - `faults`, `killed`: what goes wrong there and here
 //! - `outbound`, `outbound_failures`, `outbound_crash`: what goes to other servers
 
@@ -17,7 +19,8 @@ mod fake;
 mod faults;
 pub(crate) mod guest;
 mod history;
-mod host;
+pub(crate) mod host;
+pub(crate) mod identity;
 mod ingest;
 mod invite;
 mod join;
@@ -43,3 +46,4 @@ pub(crate) use self::{
     fake::{Fake, Received, Reply},
     pair::{Pair, server, server_at},
 };
+mod third_party;

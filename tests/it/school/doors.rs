@@ -5,6 +5,7 @@
 //!
 //! What a door does not tell in its answer (messages to devices, lists) is tested beside the walk.
 
+mod addresses;
 mod encounters;
 mod families;
 mod federation;

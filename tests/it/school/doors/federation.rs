@@ -162,6 +162,13 @@ fn about(fake: &Fake, room: &str) -> Vec<(Method, String, Value)> {
     let (join, joined) = member("join");
     let (knock, knocked) = member("knock");
     let put = |path: String, event: Value| (Method::PUT, path, event);
+    let exchange = json!({
+        "type": "m.room.member", "room_id": room, "sender": "@head:school.example", "state_key": fake.user("eve"),
+        "content": { "membership": "invite", "third_party_invite": {
+            "display_name": "e...",
+            "signed": { "mxid": fake.user("eve"), "token": "t", "signatures": {} },
+        } },
+    });
     vec![
         get(format!("make_join/{id}/{eve}?ver=11&ver=12")),
         get(format!("make_knock/{id}/{eve}?ver=11&ver=12")),
@@ -169,6 +176,7 @@ fn about(fake: &Fake, room: &str) -> Vec<(Method, String, Value)> {
         put(format!("/_matrix/federation/v2/send_join/{id}/{join}"), joined.clone()),
         put(format!("{FED}/send_join/{id}/{join}"), joined),
         put(format!("{FED}/send_knock/{id}/{knock}"), knocked),
+        put(format!("{FED}/exchange_third_party_invite/{id}"), exchange),
         get(format!("state/{id}?event_id=%24x")),
         get(format!("state_ids/{id}?event_id=%24x")),
         get(format!("event_auth/{id}/%24x")),
