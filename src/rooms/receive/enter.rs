@@ -46,7 +46,7 @@ impl Rooms {
         if room.version != version {
             return Err(ReceiveError::Answer("a room of another version"));
         }
-        let welcome = |event: &Verified| !house_rules::refuses_invitation(self, event.pdu(), &join.pdu().sender);
+        let welcome = |event: &Verified| !house_rules::refuses(self, event.pdu(), &join.pdu().sender);
         let state: Vec<_> = state.into_iter().filter(welcome).collect();
         let ids: Vec<_> = state.iter().map(|event| event.pdu().event_id.clone()).collect();
         let events = state.into_iter().chain(auth_chain).collect();

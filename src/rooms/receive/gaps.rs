@@ -11,6 +11,7 @@ use ruma::{EventId, OwnedEventId, OwnedServerName, ServerName};
 use super::{
     Outcome, ReceiveError, Verified,
     auth_events::Known,
+    house_rules,
     outliers::{Outliers, in_history_order},
     pipeline::Footing,
     state_before,
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     event::Pdu,
     rooms::{Room, Rooms},
-    store::{Batch, EventNo, StateKeyNo, StoreError, state_tree::StateRoot},
+    store::{Batch, EventNo, StateKeyNo, StoreError, Verdict, state_tree::StateRoot},
 };
 
 /// Questions about missing events for one event.
@@ -318,6 +319,11 @@ impl Rooms {
             };
             let Some(number) = number else { continue };
             let found = self.parts.events.require(room.number, number).await?;
+            // One that came with the answer to a join was not held against the rules of the house.
+            let unasked = found.header.verdict == Verdict::Outlier;
+            if unasked && house_rules::refusal_of_past(self, room, None, &found.pdu).await?.is_some() {
+                continue;
+            }
             if let Some((kind, key)) = found.pdu.state_pair().filter(|_| !found.pdu.rejected) {
                 entries.push((self.parts.store.mint_state_key(&kind, key, &mut batch).await?, Some(number)));
             }

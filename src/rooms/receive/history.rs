@@ -10,7 +10,9 @@ use std::{
 
 use ruma::{EventId, OwnedEventId, ServerName, events::TimelineEventType};
 
-use super::{ReceiveError, Verified, auth_events, auth_events::Known, outliers::in_history_order, state_before};
+use super::{
+    ReceiveError, Verified, auth_events, auth_events::Known, house_rules, outliers::in_history_order, state_before,
+};
 use crate::{
     event::Pdu,
     rooms::{Room, Rooms, Writer},
@@ -221,6 +223,9 @@ impl Writer {
         }
         if pdu.kind == TimelineEventType::RoomCreate {
             return Ok(Some(Verdict::Accepted));
+        }
+        if let Some(refusal) = house_rules::refusal_of_past(&self.rooms, &self.room, Some(before), pdu).await? {
+            return Ok(Some(Verdict::Rejected(refusal)));
         }
         let state = self.rooms.auth_state_at(&self.room, before, pdu).await?;
         let allowed = state.and_then(|state| state_before::check(pdu, &self.room, &state));

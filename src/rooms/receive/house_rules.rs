@@ -3,54 +3,93 @@
 //! reason of a ban, who could not do so by asking this server first. What it refuses is rejected: no other server can need
 //! an invitation that this one has not signed.
 
+use std::collections::HashMap;
+
 use ruma::{
-    UserId,
-    events::{TimelineEventType, room::member::MembershipState},
+    OwnedEventId, UserId,
+    events::{StateEventType, TimelineEventType, room::member::MembershipState},
 };
 
+use super::Verified;
 use crate::{
     event::{Pdu, content},
-    rooms::{Rooms, Writer, policy::Verb},
-    store::StoreError,
+    rooms::{Room, Rooms, Writer, policy::Verb},
+    store::{StoreError, state_tree::StateRoot},
 };
 
 const REFUSED: &str = "the rules here keep its sender from whom it is about";
 
 /// Why the policy does not let an event pass; `None` when it does.
 pub(super) async fn refusal(writer: &Writer, pdu: &Pdu) -> Result<Option<String>, StoreError> {
-    let rooms = &writer.rooms;
-    let policy = &rooms.parts.policy;
-    if pdu.kind != TimelineEventType::RoomMember || !policy.is_active() || rooms.is_local(&pdu.sender) {
+    let Some(target) = brought_upon(&writer.rooms, pdu) else { return Ok(None) };
+    let now = writer.membership(target).await?;
+    Ok(ruling(&writer.rooms, pdu, target, now.as_ref()))
+}
+
+/// The same for an event of the past, which comes with a state, with an auth chain or as history; with the state before
+/// it, if that is known. Who is in the room now was let in, by whatever rules there were then.
+pub(super) async fn refusal_of_past(
+    rooms: &Rooms,
+    room: &Room,
+    before: Option<StateRoot>,
+    pdu: &Pdu,
+) -> Result<Option<String>, StoreError> {
+    let Some(target) = brought_upon(rooms, pdu) else { return Ok(None) };
+    let membership = async |state| {
+        let member = rooms.state_event(room.number, state, &StateEventType::RoomMember, target.as_str()).await?;
+        Ok::<_, StoreError>(member.and_then(|member| content::membership(&member.pdu.content)))
+    };
+    let now = membership(room.view().state).await?;
+    if now == Some(MembershipState::Join) {
         return Ok(None);
     }
-    let Some(Ok(target)) = pdu.state_key.as_deref().map(<&UserId>::try_from) else { return Ok(None) };
-    if !rooms.is_local(target) {
-        return Ok(None);
+    let then = match before {
+        Some(before) => membership(before).await?,
+        None => now,
+    };
+    Ok(ruling(rooms, pdu, target, then.as_ref()))
+}
+
+/// Those of some events of the past that the policy does not let pass, and why.
+pub(super) async fn refused_of_past(
+    rooms: &Rooms,
+    room: &Room,
+    events: &[Verified],
+) -> Result<HashMap<OwnedEventId, String>, StoreError> {
+    let mut refused = HashMap::new();
+    for event in events {
+        let refusal = refusal_of_past(rooms, room, None, event.pdu()).await?;
+        refused.extend(refusal.map(|refusal| (event.pdu().event_id.clone(), refusal)));
     }
-    let may = |verb| policy.decide(&pdu.sender, target, verb).is_ok();
+    Ok(refused)
+}
+
+/// The user of this server whose membership somebody of another changes, if there are rules about that.
+fn brought_upon<'a>(rooms: &Rooms, pdu: &'a Pdu) -> Option<&'a UserId> {
+    if pdu.kind != TimelineEventType::RoomMember || !rooms.parts.policy.is_active() || rooms.is_local(&pdu.sender) {
+        return None;
+    }
+    let target = pdu.state_key.as_deref().and_then(|key| <&UserId>::try_from(key).ok());
+    target.filter(|target| rooms.is_local(target))
+}
+
+/// Why somebody of another server may not do this to a user of this one, who is that to the room.
+fn ruling(rooms: &Rooms, pdu: &Pdu, target: &UserId, now: Option<&MembershipState>) -> Option<String> {
+    let may = |verb| rooms.parts.policy.decide(&pdu.sender, target, verb).is_ok();
     let allowed = match content::membership(&pdu.content) {
         Some(MembershipState::Invite) => may(Verb::Add) || may(Verb::Dm),
         // Who is in the room knows its members anyway.
-        _ => may(Verb::See) || belongs(writer, target).await?,
+        _ => {
+            matches!(now, Some(MembershipState::Join | MembershipState::Invite | MembershipState::Knock))
+                || may(Verb::See)
+        }
     };
-    Ok((!allowed).then(|| REFUSED.to_owned()))
+    (!allowed).then(|| REFUSED.to_owned())
 }
 
-/// Whether an event of a room's state is an invitation of a user of this server that the policy does not let pass. The one
-/// who enters the room is not asked about: they were, before.
-pub(super) fn refuses_invitation(rooms: &Rooms, pdu: &Pdu, entering: &UserId) -> bool {
-    let policy = &rooms.parts.policy;
-    let invites = || content::membership(&pdu.content) == Some(MembershipState::Invite);
-    if pdu.kind != TimelineEventType::RoomMember || !policy.is_active() || !invites() {
-        return false;
-    }
-    let target = pdu.state_key.as_deref().and_then(|key| <&UserId>::try_from(key).ok());
-    let target = target.filter(|target| rooms.is_local(target) && *target != entering && !rooms.is_local(&pdu.sender));
-    let may = |target, verb| policy.decide(&pdu.sender, target, verb).is_ok();
-    target.is_some_and(|target| !may(target, Verb::Add) && !may(target, Verb::Dm))
-}
-
-async fn belongs(writer: &Writer, target: &UserId) -> Result<bool, StoreError> {
-    let now = writer.membership(target).await?;
-    Ok(matches!(now, Some(MembershipState::Join | MembershipState::Invite | MembershipState::Knock)))
+/// Whether the policy does not let an event of the state pass with which somebody enters a room. They themselves are not
+/// asked about: they were, before.
+pub(super) fn refuses(rooms: &Rooms, pdu: &Pdu, entering: &UserId) -> bool {
+    let target = brought_upon(rooms, pdu).filter(|target| *target != entering);
+    target.is_some_and(|target| ruling(rooms, pdu, target, None).is_some())
 }

@@ -11,6 +11,7 @@ use ruma::{EventId, OwnedEventId, RoomId, room_version_rules::RoomVersionRules};
 use super::{
     Verified,
     auth_events::{self, Known},
+    house_rules,
 };
 use crate::{
     event::Pdu,
@@ -55,7 +56,17 @@ impl Rooms {
         events: Vec<Verified>,
         batch: &mut Batch,
     ) -> Result<Outliers, StoreError> {
-        let room = room.into();
+        self.add_outliers_but(room.into(), events, &HashMap::new(), batch).await
+    }
+
+    /// The same; those that are `refused`, with the reason, are rejected.
+    async fn add_outliers_but(
+        &self,
+        room: Ground<'_>,
+        events: Vec<Verified>,
+        refused: &HashMap<OwnedEventId, String>,
+        batch: &mut Batch,
+    ) -> Result<Outliers, StoreError> {
         let mut outliers = Outliers::default();
         for event in in_auth_order(events) {
             let id = event.pdu().event_id.clone();
@@ -71,9 +82,10 @@ impl Rooms {
                 tracing::debug!(room = %room.id, event = %id, "an auth event is missing");
                 continue;
             }
-            let verdict = match auth_events::check(event.pdu(), room.rules, &outliers.known) {
-                Ok(()) => Verdict::Outlier,
-                Err(error) => Verdict::Rejected(error.0),
+            let verdict = match (auth_events::check(event.pdu(), room.rules, &outliers.known), refused.get(&id)) {
+                (Ok(()), None) => Verdict::Outlier,
+                (Ok(()), Some(refusal)) => Verdict::Rejected(refusal.clone()),
+                (Err(error), _) => Verdict::Rejected(error.0),
             };
             self.add_outlier(room, event, verdict, &mut outliers, batch).await?;
         }
@@ -91,7 +103,8 @@ impl Rooms {
         let storing = tokio::spawn(async move {
             let head = room.head.lock().await;
             let mut batch = Batch::new();
-            let outliers = rooms.add_outliers(&room, events, &mut batch).await?;
+            let refused = house_rules::refused_of_past(&rooms, &room, &events).await?;
+            let outliers = rooms.add_outliers_but((&room).into(), events, &refused, &mut batch).await?;
             let done = rooms.parts.store.place().await?.commit(batch);
             drop(head);
             done.await?;
