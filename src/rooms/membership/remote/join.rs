@@ -88,6 +88,7 @@ impl Rooms {
         here: Option<&Arc<Room>>,
     ) -> Result<(), RoomsError> {
         self.check_abroad(&person.user_id, server)?;
+        self.check_company(person, here, join).await?;
         let template = self.ask_for_join(server, person, room_id).await?;
         let accepted = self.ask_in(server, person, room_id, join, template).await?;
         match here {

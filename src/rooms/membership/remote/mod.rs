@@ -6,6 +6,7 @@
 //! | file | what |
 //! |---|---|
 //! | `ask` | which servers are asked, one after the other, and what is told when none of them agrees |
+//! | `company` | whom somebody meets who joins |
 //! | `template` | what another server says of where an event stands; the event that is made of it |
 //! | `join` | joining |
 //! | `leave` | declining invitations, taking knocks back |
@@ -14,6 +15,7 @@
 //! | `invited` | users of this server who are invited by others |
 
 mod ask;
+mod company;
 mod invite;
 mod invited;
 mod join;
