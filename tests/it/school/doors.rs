@@ -12,6 +12,7 @@ mod federation;
 mod flows;
 mod lists;
 mod names;
+mod rooms_abroad;
 mod school_rooms;
 mod walk;
 

@@ -22,16 +22,16 @@ use crate::{
 const FED: &str = "/_matrix/federation/v1";
 
 /// A school that federates with one neighbour, played by the test.
-struct Border {
-    small: Small,
-    fake: Fake,
+pub(super) struct Border {
+    pub(super) small: Small,
+    pub(super) fake: Fake,
     /// By name: user ids, also of those who are not signed in.
-    ids: BTreeMap<String, String>,
+    pub(super) ids: BTreeMap<String, String>,
     nobody: String,
 }
 
 impl Border {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let fake = Fake::start().await;
         let neighbour = ServerPattern::parse(fake.name().as_str()).unwrap();
         let server = server_at(Clock::test(NOON_MS), |config| config.federation.allow = vec![neighbour]).await;
@@ -49,7 +49,7 @@ impl Border {
         Self { small, fake, ids, nobody: format!("@nobody-7f3a:{name}") }
     }
 
-    fn home(&self) -> &Server {
+    pub(super) fn home(&self) -> &Server {
         &self.small.server
     }
 
