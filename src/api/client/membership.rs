@@ -16,7 +16,7 @@ use ruma::{
     },
     api::federation::query::get_room_information,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::to_raw_value};
 
 use super::actor::{actor, caller};
 use crate::{
@@ -33,7 +33,7 @@ pub async fn join_room_by_id(
     State(services): State<Arc<Services>>,
     request: Ruma<join_room_by_id_v3::v3::Request>,
 ) -> Result<Reply<join_room_by_id_v3::v3::Response>, ApiError> {
-    let join = Join { extra: extra_keys(request.raw()?), reason: request.body.reason, via: Vec::new() };
+    let join = join_of(&request.raw_body, request.body.reason, Vec::new())?;
     services.rooms.join(&actor(&request.session), &request.body.room_id, join).await?;
     Ok(Reply(join_room_by_id_v3::v3::Response::new(request.body.room_id)))
 }
@@ -47,7 +47,7 @@ pub async fn join_room_by_id_or_alias(
 ) -> Result<Reply<join_room_by_id_or_alias_v3::v3::Response>, ApiError> {
     let (room_id, via) =
         room_named(&services, &request.session, &request.body.room_id_or_alias, &request.body.via).await?;
-    let join = Join { extra: extra_keys(request.raw()?), reason: request.body.reason, via };
+    let join = join_of(&request.raw_body, request.body.reason, via)?;
     services.rooms.join(&actor(&request.session), &room_id, join).await?;
     Ok(Reply(join_room_by_id_or_alias_v3::v3::Response::new(room_id)))
 }
@@ -186,9 +186,11 @@ async fn room_named(
     Ok((answer.room_id, via))
 }
 
-/// What of a join's body goes into the member event besides the reason.
-fn extra_keys(mut body: Map<String, Value>) -> Map<String, Value> {
-    body.remove("reason");
-    body.remove("third_party_signed");
-    body
+/// What a client says when it joins. What is neither a reason nor a proof goes into the member event.
+fn join_of(body: &[u8], reason: Option<String>, via: Vec<OwnedServerName>) -> Result<Join, ApiError> {
+    let mut extra: Map<String, Value> = if body.is_empty() { Map::new() } else { serde_json::from_slice(body)? };
+    extra.remove("reason");
+    let signed = extra.remove("third_party_signed").filter(|signed| !signed.is_null());
+    let third_party_signed = signed.as_ref().map(to_raw_value).transpose()?;
+    Ok(Join { reason, extra, via, third_party_signed })
 }

@@ -9,7 +9,7 @@ use ruma::{
         room::{guest_access::GuestAccess, member::MembershipState},
     },
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{
     super::{Actor, Room, Rooms, RoomsError, Writer},
@@ -27,6 +27,8 @@ pub struct Join {
     pub extra: Map<String, Value>,
     /// Servers that may be in the room, if this one is not.
     pub via: Vec<OwnedServerName>,
+    /// What an identity server has signed: whoever joins has proved the address that was invited.
+    pub third_party_signed: Option<Box<RawValue>>,
 }
 
 /// What a client says when it knocks.
@@ -45,6 +47,9 @@ impl Rooms {
     /// [`RoomsError::NoRoom`], [`RoomsError::Forbidden`], [`RoomsError::GuestAccess`], [`RoomsError::Policy`];
     /// [`RoomsError::Refused`] and [`RoomsError::Unreachable`] for rooms of other servers.
     pub async fn join(&self, actor: &Actor<'_>, room_id: &RoomId, join: Join) -> Result<(), RoomsError> {
+        if let Some(signed) = &join.third_party_signed {
+            self.bring_proof(actor, room_id, signed).await?;
+        }
         let Some(room) = self.by_id(room_id).await?.filter(|room| Self::stands_in(room)) else {
             return self.join_abroad(Person::of(actor), room_id, join).await;
         };

@@ -73,7 +73,7 @@ impl Rooms {
         if own && member.membership == Some(MembershipState::Join) && !Self::has_joined(&room, actor.user) {
             let extra: Map<String, Value> = serde_json::from_str(content.as_str()).unwrap_or_default();
             let reason = member.reason.map(String::from);
-            let join = Join { reason, extra, via: Vec::new() };
+            let join = Join { reason, extra, ..Join::default() };
             if Self::stands_in(&room) {
                 return self.join_event(actor, &room, join).await;
             }

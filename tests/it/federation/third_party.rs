@@ -346,3 +346,43 @@ async fn what_an_identity_server_answers_is_bounded_and_checked() {
     identify(&fake, &[]);
     assert_eq!(invite(&ada, &room, wanted()).await.status, 502);
 }
+
+#[tokio::test]
+async fn whoever_brings_the_proof_joins_here_and_from_elsewhere() {
+    let fake = Fake::start().await;
+    let (one, other) = (fake.name().to_owned(), fake.name().to_owned());
+    let Pair { a, b } = Pair::with(
+        |config| config.federation.identity_servers = vec![one],
+        |config| config.federation.identity_servers = vec![other],
+    )
+    .await;
+    let (ada, cleo, bert) = (a.register("ada").await, a.register("cleo").await, b.register("bert").await);
+    identify(&fake, &[]);
+    let wanted = ["cleo@school.example", "bert@school.example"].map(|address| by_address(&fake, address));
+    let room = ada.create_room(json!({ "preset": "private_chat", "invite_3pid": wanted })).await;
+    let join = async |client: &Client, proof: Value| {
+        let path = format!("/_matrix/client/v3/join/{}?via={}", escape(&room), escape(a.name().as_str()));
+        client.post(&path, json!({ "third_party_signed": proof })).await
+    };
+    let sent = |user: &str, token: &str| fake.sign_json(json!({ "mxid": user, "token": token, "sender": ada.user_id }));
+    for client in [&cleo, &bert] {
+        for (signed, status) in [
+            (sent(&ada.user_id, "token0"), 403),
+            (sent(&client.user_id, "another"), 404),
+            (json!({ "mxid": client.user_id, "token": "token0", "sender": ada.user_id, "signatures": {} }), 403),
+            (json!({ "mxid": client.user_id, "sender": ada.user_id, "signatures": { fake.name().as_str(): {} } }), 400),
+        ] {
+            let said = signed.to_string();
+            let answer = join(client, signed).await;
+            assert_eq!(answer.status, status, "{said}: {}", answer.body);
+        }
+        assert_eq!(membership(&ada, &room, &client.user_id).await, None);
+    }
+    join(&cleo, sent(&cleo.user_id, "token0")).await.ok();
+    join(&bert, sent(&bert.user_id, "token1")).await.ok();
+    for client in [&cleo, &bert] {
+        assert_eq!(membership(&ada, &room, &client.user_id).await.unwrap()["membership"], "join");
+    }
+    // Who is in the room needs no proof.
+    join(&cleo, sent(&cleo.user_id, "token0")).await.ok();
+}

@@ -26,7 +26,7 @@ async fn who_is_invited_may_join_and_nobody_else() {
     anna.invite(&room, "@nobody:school.example").await.refused(404, "M_NOT_FOUND");
     anna.invite(&room, "@x:elsewhere.example").await.refused(403, "M_FORBIDDEN");
     let by_mail = json!({ "id_server": "id.example", "id_access_token": "t", "medium": "email", "address": "a@b.c" });
-    post(&anna, &room, "invite", by_mail).await.refused(403, "M_FORBIDDEN");
+    post(&anna, &room, "invite", by_mail).await.refused(403, "M_THREEPID_DENIED");
 }
 
 #[tokio::test]

@@ -84,8 +84,12 @@ impl Rooms {
     /// What was signed, if it is for that user and in the name of an identity server that the administrator has named.
     fn signed_for(&self, invite: &BoundInvite, user: &OwnedUserId) -> Option<SignedInvite> {
         let signed = SignedInvite::parse(&invite.signed)?;
-        let named = || signed.signers().iter().any(|signer| self.parts.remote.names_identity_server(signer));
-        (invite.user == *user && signed.mxid == *user && named()).then_some(signed)
+        (invite.user == *user && signed.mxid == *user && self.is_of_named(&signed)).then_some(signed)
+    }
+
+    /// Whether it is signed in the name of an identity server that the administrator has named.
+    pub(super) fn is_of_named(&self, signed: &SignedInvite) -> bool {
+        signed.signers().iter().any(|signer| self.parts.remote.names_identity_server(signer))
     }
 
     /// Answers one; an error only for what may go better another time.
@@ -105,7 +109,7 @@ impl Rooms {
         }
     }
 
-    async fn answer_here(&self, invite: &BoundInvite, signed: &SignedInvite) -> Result<(), RoomsError> {
+    pub(super) async fn answer_here(&self, invite: &BoundInvite, signed: &SignedInvite) -> Result<(), RoomsError> {
         let room = self.by_id(&invite.room_id).await?.filter(|room| !room.view().joined.is_empty());
         let room = room.ok_or(RoomsError::NoRoom)?;
         if room.view().partial {
@@ -116,7 +120,7 @@ impl Rooms {
 
     /// The sender's server makes the invitation, and asks this one to sign it. Whom the policy keeps from the sender, that
     /// server is not told of.
-    async fn answer_elsewhere(&self, invite: &BoundInvite, signed: &SignedInvite) -> Result<(), RoomsError> {
+    pub(super) async fn answer_elsewhere(&self, invite: &BoundInvite, signed: &SignedInvite) -> Result<(), RoomsError> {
         self.check_invitee(&invite.sender, &invite.user, Verb::Add).await?;
         // What others see of the address stands in the room already; this server does not know it.
         let third_party = json!({ "display_name": "", "signed": signed.signed });

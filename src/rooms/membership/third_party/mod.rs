@@ -10,12 +10,14 @@
 //! | `address` | addresses, in the one form that counts |
 //! | `invite` | inviting by an address |
 //! | `answer` | an address was proved: the invitation that follows, in a room of ours |
+//! | `proof` | somebody joins, and brings the proof |
 //! | `bound` | an identity server tells of a user of ours who has proved an address |
 
 mod address;
 mod answer;
 mod bound;
 mod invite;
+mod proof;
 
 pub use self::{
     answer::Exchange,
