@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod usage;
+
 use std::{
     fs,
     net::SocketAddr,
@@ -35,6 +37,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use ruma::{RoomId, ServerName, owned_server_name};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+
+use self::usage::Usage;
 
 /// Set for the process with the server: its folder, with `names` and `ca.pem` in it.
 const FOLDER: &str = "HOMEROOM_LOAD_FOLDER";
@@ -140,8 +144,8 @@ async fn post(folder: &Path) {
     let app = App::start(config, Clock::system(), Ids::system()).await.unwrap();
     let address = app.addresses().client;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    println!("resident before: {:.1} MiB", mib(resident("VmRSS")));
-    let (began, cpu) = (Instant::now(), cpu_s());
+    println!("resident before: {:.1} MiB", Usage::own().now);
+    let (began, cpu) = (Instant::now(), Usage::own().cpu_s);
     let mut slowest = Duration::ZERO;
     for n in 0..MESSAGES {
         let posted = Instant::now();
@@ -149,17 +153,17 @@ async fn post(folder: &Path) {
         ask(address, token, &format!("rooms/{room}/send/m.room.message/{n}"), body).await;
         slowest = slowest.max(posted.elapsed());
         if n == 20 {
-            println!("CPU of the first ten seconds: {:.2} s", cpu_s() - cpu);
+            println!("CPU of the first ten seconds: {:.2} s", Usage::own().cpu_s - cpu);
         }
         tokio::time::sleep(PAUSE.saturating_sub(posted.elapsed())).await;
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     println!(
         "CPU: {:.2} s in {:.0} s; the slowest answer to who posts: {slowest:?}",
-        cpu_s() - cpu,
+        Usage::own().cpu_s - cpu,
         began.elapsed().as_secs_f64()
     );
-    println!("resident: {:.1} MiB, peak: {:.1} MiB", mib(resident("VmRSS")), mib(resident("VmHWM")));
+    println!("resident: {:.1} MiB, peak: {:.1} MiB", Usage::own().now, Usage::own().peak);
     app.stop().await;
 }
 
@@ -191,23 +195,4 @@ fn certify(folder: &Path, addresses: Vec<String>) {
     fs::write(folder.join("ca.pem"), authority.pem()).unwrap();
     fs::write(folder.join("tls.crt"), certificate.pem()).unwrap();
     fs::write(folder.join("tls.key"), key.serialize_pem()).unwrap();
-}
-
-/// Seconds of processor that this process has used.
-fn cpu_s() -> f64 {
-    let stat = fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    ticks as f64 / 100.0
-}
-
-fn mib(bytes: usize) -> f64 {
-    bytes as f64 / (1 << 20) as f64
-}
-
-/// A figure of this process from the system, in bytes.
-fn resident(name: &str) -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }

@@ -12,6 +12,7 @@
 //! `$LOAD_FEDERATION_PORT`, as `localhost:$LOAD_FEDERATION_PORT`; anybody may register and nothing is limited.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
+#![allow(clippy::needless_pass_by_value, reason = "JSON is made for the call")]
 
 #[allow(dead_code, reason = "what the tests need besides")]
 #[path = "../it/federation/authority.rs"]
@@ -31,6 +32,7 @@ mod host;
 #[allow(dead_code, reason = "what the tests need besides")]
 #[path = "../it/federation/pair.rs"]
 mod pair;
+mod usage;
 
 use std::{
     collections::HashMap,
@@ -47,6 +49,7 @@ use self::{
     fake::{Fake, Reply},
     harness::escape,
     host::{Host, Hosted},
+    usage::Usage,
 };
 
 /// Other servers that have members in the large room.
@@ -96,7 +99,7 @@ async fn inbound(subject: Subject, other: &Fake, hosted: &Hosted, rooms: usize, 
             event
         })
         .collect();
-    let before = Usage::of(&subject.child);
+    let before = Usage::of(subject.child.id());
     let began = Instant::now();
     let mut slowest = Duration::ZERO;
     for pdus in signed.chunks(50) {
@@ -108,7 +111,7 @@ async fn inbound(subject: Subject, other: &Fake, hosted: &Hosted, rooms: usize, 
     for (room, id) in &last {
         subject.until_there(room, id).await;
     }
-    let (took, after) = (began.elapsed(), Usage::of(&subject.child));
+    let (took, after) = (began.elapsed(), Usage::of(subject.child.id()));
     println!("{events} events over {} rooms: {:.0} a second", rooms.len(), events as f64 / took.as_secs_f64());
     println!("  answered in {answered:.2?}, the slowest transaction in {slowest:.2?}; all there after {took:.2?}");
     println!("  CPU: {:.0} µs an event", (after.cpu_s - before.cpu_s) * 1e6 / events as f64);
@@ -125,7 +128,7 @@ async fn large(subject: Subject, other: &Fake, hosted: &Hosted, members: usize) 
     }
     let people: Vec<_> = (0..members).map(|n| (&others[n % SERVERS], format!("person{n}"))).collect();
     let room = hosted.room(other, "large", &people);
-    let before = Usage::of(&subject.child);
+    let before = Usage::of(subject.child.id());
     let began = Instant::now();
     subject.join(other, &room).await;
     let joined = began.elapsed();
@@ -137,9 +140,9 @@ async fn large(subject: Subject, other: &Fake, hosted: &Hosted, members: usize) 
     other.until_pdu("m.room.message").await;
     println!("a room of {members} members on {SERVERS} servers: joined after {joined:.2?}, spoken after {said:.2?}");
     println!("  heard {:.2?} later; CPU until then: {:.2} s", said_before.elapsed(), {
-        Usage::of(&subject.child).cpu_s - before.cpu_s
+        Usage::of(subject.child.id()).cpu_s - before.cpu_s
     });
-    let after = Usage::of(&subject.child);
+    let after = Usage::of(subject.child.id());
     println!("  resident before: {:.1} MiB, after: {:.1}, peak: {:.1}", before.now, after.now, after.peak);
     for (what, filter) in [("lazy", r#"{"room":{"state":{"lazy_load_members":true}}}"#), ("whole", "{}")] {
         let began = Instant::now();
@@ -147,7 +150,7 @@ async fn large(subject: Subject, other: &Fake, hosted: &Hosted, members: usize) 
         assert!(sync["rooms"]["join"].get(&room.id).is_some());
         println!("  a first sync, {what}: {:.2?}, {} bytes", began.elapsed(), sync.to_string().len());
     }
-    println!("  peak: {:.1} MiB", Usage::of(&subject.child).peak);
+    println!("  peak: {:.1} MiB", Usage::of(subject.child.id()).peak);
 }
 
 /// The server that is measured, and somebody on it.
@@ -160,7 +163,7 @@ struct Subject {
     http: reqwest::Client,
     /// For requests of other servers.
     tls: reqwest::Client,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Subject {
@@ -186,7 +189,7 @@ impl Subject {
             token: String::new(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             tls: authority::client(),
-            _folder: folder,
+            folder,
         };
         let versions = format!("{}/_matrix/client/versions", subject.base);
         let began = Instant::now();
@@ -196,18 +199,21 @@ impl Subject {
         }
         let body = json!({ "username": "anna", "password": "a long password", "auth": { "type": "m.login.dummy" } });
         let anna = subject.ask(reqwest::Method::POST, "register", body).await;
-        subject.token = anna["access_token"].as_str().unwrap().to_owned();
+        anna["access_token"].as_str().unwrap().clone_into(&mut subject.token);
         subject
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self._folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
     /// Somebody's request that must succeed.
     async fn ask(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let url = format!("{}/_matrix/client/v3/{path}", self.base);
-        let mut request = self.http.request(method, url).bearer_auth(&self.token);
+        let mut request = self.http.request(method, url);
+        if !self.token.is_empty() {
+            request = request.bearer_auth(&self.token);
+        }
         if !body.is_null() {
             request = request.json(&body);
         }
@@ -278,28 +284,4 @@ fn homeroom(folder: &Path, name: &str, client: u16, federation: u16) -> Command 
     let mut command = Command::new(env!("CARGO_BIN_EXE_homeroom"));
     command.arg("serve").arg("--config").arg(file).current_dir(folder);
     command
-}
-
-/// What a process has used.
-struct Usage {
-    cpu_s: f64,
-    /// Resident, MiB.
-    now: f64,
-    /// The most that was ever resident, MiB.
-    peak: f64,
-}
-
-impl Usage {
-    fn of(child: &Child) -> Self {
-        let file = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", child.id())).unwrap();
-        let stat = file("stat");
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        let status = file("status");
-        let mib = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-            line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
-        };
-        Self { cpu_s: ticks / 100.0, now: mib("VmRSS"), peak: mib("VmHWM") }
-    }
 }

@@ -9,6 +9,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod usage;
+
 use std::{
     fs::{self, File},
     io::{BufWriter, Write as _},
@@ -35,6 +37,8 @@ use homeroom::{
 };
 use ruma::owned_server_name;
 
+use self::usage::Usage;
+
 /// Set for the process that imports: where the bundle is.
 const BUNDLE: &str = "HOMEROOM_LOAD_BUNDLE";
 
@@ -57,7 +61,7 @@ fn main() {
     export::zip(&roster, &mut file).unwrap();
     file.flush().unwrap();
     drop((file, roster));
-    println!("bundle: {:.1} MiB", mib(fs::metadata(&bundle).unwrap().len() as usize));
+    println!("bundle: {:.1} MiB", fs::metadata(&bundle).unwrap().len() as f64 / 1_048_576.0);
     let done = Command::new(std::env::current_exe().unwrap()).env(BUNDLE, &bundle).status().unwrap();
     assert!(done.success());
 }
@@ -70,13 +74,13 @@ async fn import(bundle: &Path) {
     config.database.memory = Size::mib(256);
     let app = App::start(config, Clock::system(), Ids::system()).await.unwrap();
     let school = app.services().school.clone();
-    println!("resident before: {:.1} MiB", mib(resident("VmRSS")));
+    println!("resident before: {:.1} MiB", Usage::own().now);
 
     let rooms = school.rooms.progress();
     let whole = Instant::now();
     read_and_apply(&school, bundle).await;
     report("first import, the roster in force", whole.elapsed());
-    println!("peak so far: {:.1} MiB", mib(resident("VmHWM")));
+    println!("peak so far: {:.1} MiB", Usage::own().peak);
     let again = Instant::now();
     read_and_apply(&school, bundle).await;
     report("the same again", again.elapsed());
@@ -85,7 +89,7 @@ async fn import(bundle: &Path) {
     let last = rooms.borrow().last;
     report("until every room stood too", whole.elapsed());
     println!("rooms: {last:?}");
-    println!("resident: {:.1} MiB, peak: {:.1} MiB", mib(resident("VmRSS")), mib(resident("VmHWM")));
+    println!("resident: {:.1} MiB, peak: {:.1} MiB", Usage::own().now, Usage::own().peak);
 
     let people = school.people();
     println!("memory of the people: {:.1} bytes each", people.bytes() as f64 / people.len() as f64);
@@ -161,15 +165,4 @@ async fn searches(app: &App, people: &People) {
 
 fn report(what: &str, took: Duration) {
     println!("{what}: {:.2} s", took.as_secs_f64());
-}
-
-fn mib(bytes: usize) -> f64 {
-    bytes as f64 / (1 << 20) as f64
-}
-
-/// A figure of this process from the system, in bytes.
-fn resident(name: &str) -> usize {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }

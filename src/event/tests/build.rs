@@ -12,7 +12,6 @@ use serde_json::{Value as Json, json};
 use super::{ALICE, BOB, builder, key, known, rules, user};
 use crate::event::{
     build::{BuildError, PduBuilder},
-    canonical::Content,
     pdu::Pdu,
     redact,
     sign::verify,
@@ -216,21 +215,6 @@ fn tampering_shows() {
         assert!(verify(&depth_changed, &keys, &rules).is_err());
         assert!(verify(&pdu, &ruma::signatures::PublicKeyMap::new(), &rules).is_err());
     }
-}
-
-/// Prints how long an event takes: `cargo test --release --lib event::tests::build -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement, meaningful in a release build only"]
-fn how_long_a_message_takes() {
-    let (rules, key) = (rules(12), key());
-    let body = format!("{{\"msgtype\":\"m.text\",\"body\":\"{}\"}}", "hello school ".repeat(8));
-    let draft = builder("m.room.message", None, &json!({}));
-    let started = std::time::Instant::now();
-    for _ in 0..20_000 {
-        let content = Content::parse(body.as_bytes()).unwrap();
-        PduBuilder { content, ..draft.clone() }.build_with(&rules, &key, known).unwrap();
-    }
-    println!("{:?} a message", started.elapsed() / 20_000);
 }
 
 proptest! {

@@ -1,8 +1,8 @@
-//! The compiled rules against ruma's evaluation of the same rules, and what they cost.
+//! The compiled rules against ruma's evaluation of the same rules.
 
 use proptest::prelude::*;
 use ruma::{
-    OwnedUserId, RoomId, UInt, owned_room_id, owned_user_id,
+    OwnedUserId, UInt, owned_room_id, owned_user_id,
     power_levels::NotificationPowerLevels,
     push::{PushConditionPowerLevelsCtx, PushConditionRoomCtx, Ruleset},
     room_version_rules::RoomVersionRules,
@@ -280,25 +280,4 @@ fn the_default_rules_tell_talk_from_noise() {
     }
     let allowed = Room { power: 50, ..room };
     assert_eq!(ours(&rules, &message(json!({ "m.mentions": { "room": true } })), &allowed), highlight);
-}
-
-/// Run by hand, with `--release -- --ignored --nocapture`: a server of 200 readers evaluates each message 200 times.
-#[test]
-#[ignore = "a measurement"]
-fn what_one_evaluation_costs() {
-    let rules = Rules::compile(&Ruleset::server_default(&me()));
-    let facts = facts(&json!({ "type": "m.room.message", "sender": "@anna:a",
-        "content": { "msgtype": "m.text", "body": "a message of usual length, of which there are many" } }));
-    let power = PowerLevels::from_content(&RoomVersionRules::V11, Vec::new(), None);
-    let context = Context {
-        room_id: <&RoomId>::try_from("!r:a").unwrap().as_str(),
-        joined: 200,
-        power: &power,
-        display_name: None,
-    };
-    let started = std::time::Instant::now();
-    for _ in 0..1_000_000 {
-        assert!(std::hint::black_box(rules.evaluate(std::hint::black_box(&facts), &context)).notify);
-    }
-    println!("{} ns", started.elapsed().as_nanos() / 1_000_000);
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 mod collections;
-mod measure;
 
 use proptest::prelude::*;
 

@@ -11,7 +11,6 @@ mod directory_neutral;
 mod doors;
 mod endings;
 mod imports;
-mod imports_measure;
 mod imports_people;
 mod pictures;
 mod rooms;

@@ -1,6 +1,6 @@
 //! Signatures of events.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::collections::BTreeSet;
 
 use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedServerName, RoomVersionId, ServerName, UInt, owned_server_name,
@@ -158,18 +158,4 @@ async fn a_batch_keeps_its_order_and_asks_each_server_once() {
         assert_eq!(verified, expected, "event {n}");
     }
     assert_eq!(fixture.network.times_asked(), servers.len());
-}
-
-/// `cargo test --release --lib ten_thousand -- --ignored --nocapture`
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn ten_thousand_members() {
-    let (fixture, rules) = (Fixture::new(), rules(&RoomVersionId::V11));
-    let signer = key(a(), 1);
-    fixture.network.publish(a(), document(&[&signer], &[], NOW_MS + DAY_MS));
-    let pdus: Vec<Pdu> = (0..10_000).map(|n| member(&rules, n, NOW_MS, joined(), &[&signer])).collect();
-    let start = Instant::now();
-    let verified = fixture.ring.verify_pdus(&pdus, &rules).await;
-    println!("10,000 member events verified in {:?}", start.elapsed());
-    assert!(verified.iter().all(|verified| *verified == Ok(Verified::All)));
 }

@@ -6,7 +6,6 @@
 //! | `order` | what goes before what: hard denials, blocks, overrides |
 //! | `settings` | presets, switches and their scopes |
 //! | `families` | the cases that schools ask about first, with people and links |
-//! | `speed` | what a decision costs |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
@@ -14,4 +13,3 @@ mod families;
 mod grid;
 mod order;
 mod settings;
-mod speed;
