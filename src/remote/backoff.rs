@@ -29,7 +29,7 @@ mod tests {
 
     /// Without spread.
     fn seconds(failures: u32, failing_hours: u64) -> u64 {
-        pause(failures, Duration::from_secs(failing_hours * 3_600), None, 20).as_secs()
+        pause(failures, Duration::from_hours(failing_hours), None, 20).as_secs()
     }
 
     #[test]

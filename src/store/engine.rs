@@ -313,7 +313,7 @@ fn family_options(family: Family, cache: &Cache, memory_bytes: usize) -> Options
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 

@@ -110,15 +110,15 @@ async fn unknown_ids_and_other_servers_have_nothing() {
 async fn a_refused_or_broken_upload_leaves_nothing() {
     let server = repository(|config| config.upload_bytes_max = config::Size::kib(600));
     let mut upload = server.media.begin(ALICE, label()).await.unwrap();
-    upload.write(&[7; 500_000]).await.unwrap();
+    upload.write(&vec![7; 500_000]).await.unwrap();
     assert_eq!(server.stored(), 1, "the first piece should be on the disk");
-    assert!(matches!(upload.write(&[7; 200_000]).await, Err(MediaError::TooLarge)));
+    assert!(matches!(upload.write(&vec![7; 200_000]).await, Err(MediaError::TooLarge)));
     drop(upload);
     let mut broken = server.media.begin(ALICE, label()).await.unwrap();
-    broken.write(&[7; 500_000]).await.unwrap();
+    broken.write(&vec![7; 500_000]).await.unwrap();
     drop(broken);
     assert_eq!(server.stored(), 0);
-    server.upload(ALICE, &[7; 600 * 1024]).await.unwrap();
+    server.upload(ALICE, &vec![7; 600 * 1024]).await.unwrap();
     assert_eq!(server.stored(), 1);
 }
 

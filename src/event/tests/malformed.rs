@@ -38,7 +38,7 @@ fn malformed_or_huge_pdus_are_refused() {
 
         let mut deep = event(version).to_string();
         deep.pop();
-        deep.push_str(&format!(",\"x\":{}{}}}", "[".repeat(50_000), "]".repeat(50_000)));
+        deep.push_str(&[",\"x\":", &"[".repeat(50_000), &"]".repeat(50_000), "}"].concat());
         let refused = Pdu::parse(deep.as_bytes(), &rules(version));
         assert!(matches!(refused, Err(PduError::Json(JsonError::TooDeep | JsonError::Syntax(_)))), "{refused:?}");
 

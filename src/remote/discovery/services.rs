@@ -54,6 +54,7 @@ fn ordered(mut services: Vec<Service>, ids: &Ids) -> Vec<Target> {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic, reason = "a panic is a failed test")]
 mod tests {
     use super::*;
 

@@ -11,7 +11,7 @@ use crate::{
     store::{Durability, Order, Position, StoreOptions},
 };
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 struct Fixture {
     _folder: TempDir,

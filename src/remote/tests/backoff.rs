@@ -163,7 +163,7 @@ async fn a_request_of_the_server_ends_the_pause() {
     assert_eq!(outcome(&asker, Terms::default()).await, "unreachable");
     destinations.heard_from(&b()).await.unwrap();
     assert_eq!(outcome(&asker, Terms::default()).await, "backoff");
-    asker.clock.advance(Duration::from_secs(3_600));
+    asker.clock.advance(Duration::from_hours(1));
     assert!(destinations.pausing(&b()).await.unwrap().is_none());
 }
 
@@ -174,7 +174,7 @@ async fn until_due_ends_with_the_pause() {
     let destinations = asker.client.destinations().clone();
     let waiting = tokio::spawn(async move { destinations.until_due(&b()).await });
     asker.clock.until_sleeping(1).await;
-    asker.clock.advance(Duration::from_secs(60));
+    asker.clock.advance(Duration::from_mins(1));
     waiting.await.unwrap().unwrap();
 }
 

@@ -61,7 +61,7 @@ async fn a_server_delegates_by_its_well_known_document() {
         assert_eq!(who(&asker).await, "delegate");
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1, "the document is kept");
-    asker.clock.advance(Duration::from_secs(24 * 3_600));
+    asker.clock.advance(Duration::from_hours(24));
     assert_eq!(who(&asker).await, "delegate");
     assert_eq!(asked.load(Ordering::Relaxed), 2, "not for longer than a day");
 }
@@ -192,7 +192,7 @@ async fn names_that_do_not_exist_are_remembered_for_a_minute() {
     }
     let names = ["b.example", "_matrix-fed._tcp.b.example", "_matrix._tcp.b.example"];
     assert_eq!(names.map(|name| asker.dns.asked(name)), [1, 1, 1]);
-    asker.clock.advance(Duration::from_secs(60));
+    asker.clock.advance(Duration::from_mins(1));
     ask().await;
     assert_eq!(names.map(|name| asker.dns.asked(name)), [2, 2, 2]);
 }

@@ -74,7 +74,7 @@ async fn a_name_that_changes_its_mind_is_checked_again() {
     let error = asker.client.send_raw(&b(), ask(), Terms::anyway()).await.unwrap_err();
     assert!(matches!(error, RemoteError::Unreachable { kind: Unreachable::Connect, .. }), "{error}");
     asker.dns.set("b.example", &["127.0.0.2"]);
-    asker.clock.advance(Duration::from_secs(3_600));
+    asker.clock.advance(Duration::from_hours(1));
     let error = asker.client.send_raw(&b(), ask(), Terms::anyway()).await.unwrap_err();
     assert!(matches!(error, RemoteError::Unreachable { kind: Unreachable::Dns, .. }), "{error}");
     assert_eq!((asker.dns.asked("b.example"), reached.load(Ordering::Relaxed)), (2, 0));

@@ -127,7 +127,7 @@ impl FakeDns {
     fn find<T: Clone>(&self, records: &Mutex<HashMap<String, Vec<T>>>, name: &str) -> Result<Answer<T>, DnsError> {
         *self.asked.lock().entry(name.to_owned()).or_default() += 1;
         let records = records.lock().get(name).cloned().ok_or(DnsError::NotFound)?;
-        Ok(Answer { records, ttl: Duration::from_secs(60) })
+        Ok(Answer { records, ttl: Duration::from_mins(1) })
     }
 }
 

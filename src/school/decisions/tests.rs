@@ -172,7 +172,7 @@ async fn an_override_holds_at_once_until_it_ends_and_after_a_start() {
     assert!(why.relations.contains(&"classmate"));
     let world = World::open(world.fixture).await;
     assert_eq!(world.outcome("pia", "paul", Verb::Dm), Outcome::Allow);
-    world.fixture.clock.advance(Duration::from_secs(60));
+    world.fixture.clock.advance(Duration::from_mins(1));
     assert_eq!(world.outcome("pia", "paul", Verb::Dm), Outcome::Deny);
     assert!(!world.decisions.overrides(None, None, 10).await.unwrap()[0].in_force);
     // The next one clears away what has ended, and does not reuse its number.

@@ -29,7 +29,7 @@ fn key_pair(version: &str) -> Ed25519KeyPair {
 }
 
 fn public(key: &Ed25519KeyPair) -> String {
-    Base64::<Standard, _>::new(key.public_key().to_vec()).encode().to_string()
+    Base64::<Standard, _>::new(key.public_key().to_vec()).encode()
 }
 
 /// A key whose id is its own public half.

@@ -65,7 +65,7 @@ async fn a_sign_in_on_the_same_device_ends_its_old_token() {
 async fn an_expired_token_is_a_soft_logout_and_can_be_refreshed() {
     let fixture = Fixture::new();
     let (_, grant) = fixture.register_on("anna", refreshable()).await;
-    assert_eq!(grant.expires_in, Some(Duration::from_secs(3600)));
+    assert_eq!(grant.expires_in, Some(Duration::from_hours(1)));
     fixture.advance(3599);
     assert_eq!(state(&fixture, access(&grant)).await, "session");
     fixture.advance(1);

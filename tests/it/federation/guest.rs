@@ -143,7 +143,7 @@ pub(crate) async fn until_there(client: &crate::harness::Client, room: &str, id:
     let first = client.sync(None).await;
     if seen(&first).is_none() {
         let wait = client.sync_until(first["next_batch"].as_str().unwrap(), seen);
-        let waited = tokio::time::timeout(std::time::Duration::from_secs(60), wait).await;
+        let waited = tokio::time::timeout(std::time::Duration::from_mins(1), wait).await;
         waited.unwrap_or_else(|_| panic!("{id} did not come"));
     }
 }

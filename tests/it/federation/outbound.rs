@@ -25,7 +25,7 @@ use super::{Fake, Received, Reply, server_at};
 use crate::harness::{Client, Server};
 
 pub(super) const SEND: &str = "/_matrix/federation/v1/send/";
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_mins(1);
 
 /// A server with rooms in which other servers, played by the test, have members. Nobody has ever joined from there: the
 /// tables say so, which is all that sending looks at.

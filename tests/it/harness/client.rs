@@ -1,5 +1,7 @@
 //! One device of one person.
 
+use std::fmt::Write as _;
+
 use reqwest::Method;
 use ruma::ServerName;
 use serde_json::{Value, json};
@@ -113,7 +115,7 @@ pub(crate) fn escape(argument: &str) -> String {
         if plain(byte) {
             text.push(char::from(byte));
         } else {
-            text.push_str(&format!("%{byte:02X}"));
+            write!(text, "%{byte:02X}").unwrap();
         }
         text
     })
@@ -196,7 +198,7 @@ impl Client {
         let mut since = since.to_owned();
         for _ in 0..20 {
             let answer = self.wait(&since).await;
-            since = answer["next_batch"].as_str().unwrap().to_owned();
+            answer["next_batch"].as_str().unwrap().clone_into(&mut since);
             if let Some(found) = found(&answer) {
                 return (found, since);
             }

@@ -147,7 +147,8 @@ async fn nobody_breaks_a_supervised_room() {
     }
     let mut after = members(tutor, &room).await;
     let mut before = before;
-    (before.sort(), after.sort());
+    before.sort();
+    after.sort();
     assert_eq!(before, after);
 }
 

@@ -23,7 +23,7 @@ pub(super) async fn joined(client: &Client) -> Vec<(String, String)> {
     let empty = serde_json::Map::new();
     for (id, room) in answer["rooms"]["join"].as_object().unwrap_or(&empty) {
         let events = room["state"]["events"].as_array().into_iter().chain(room["timeline"]["events"].as_array());
-        let name = events.flatten().filter(|event| event["type"] == "m.room.name").last();
+        let name = events.flatten().rfind(|event| event["type"] == "m.room.name");
         let name = name.and_then(|event| event["content"]["name"].as_str()).unwrap_or_default();
         rooms.push((name.to_owned(), id.clone()));
     }

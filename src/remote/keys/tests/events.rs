@@ -19,6 +19,7 @@ fn a() -> &'static ServerName {
 }
 
 /// A member event, hashed and signed by ruma, so that nothing of ours checks itself.
+#[expect(clippy::needless_pass_by_value, reason = "contents are made for the call")]
 fn member(rules: &RoomVersionRules, number: u64, at_ms: u64, content: Value, keys: &[&SigningKey]) -> Pdu {
     let sender = format!("@user{number}:{}", keys[0].server_name());
     let event = json!({
@@ -141,8 +142,9 @@ async fn a_batch_keeps_its_order_and_asks_each_server_once() {
         fixture.network.publish(server, document(&[&key(server, 1)], &[], NOW_MS + DAY_MS));
     }
     let pdus: Vec<Pdu> = (0..600)
-        .map(|n| {
-            let pdu = member(&rules, n, NOW_MS, joined(), &[&key(&servers[n as usize % 30], 1)]);
+        .zip(servers.iter().cycle())
+        .map(|(n, server)| {
+            let pdu = member(&rules, n, NOW_MS, joined(), &[&key(server, 1)]);
             if n % 100 == 3 { changed(&pdu, "Somebody", "Nobody") } else { pdu }
         })
         .collect();

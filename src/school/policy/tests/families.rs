@@ -378,7 +378,9 @@ fn parts_of_the_school_are_where_pupils_learn_and_guardians_have_children() {
     draft.pupil("older", "8b");
     for (adult, children) in [("mother", &["child", "older"][..]), ("father", &["mate"])] {
         draft.add(adult, SchoolRole::Guardian);
-        children.iter().for_each(|child| draft.link(child, adult));
+        for child in children {
+            draft.link(child, adult);
+        }
     }
     let school = draft.finish();
     let settings = Settings::read(

@@ -72,8 +72,11 @@ fn accounts_without_a_role_are_nobody_in_both_directions() {
     }
 }
 
-/// What nothing can allow, as changes to the facts of a pair, with the rule.
-fn hard() -> Vec<(&'static str, fn(&mut Facts<'_>))> {
+/// A rule, and a change to the facts of a pair that makes it hold.
+type Hardening = (&'static str, fn(&mut Facts<'_>));
+
+/// What nothing can allow.
+fn hard() -> Vec<Hardening> {
     vec![
         ("hard.gone", |facts| facts.actor.gone = true),
         ("hard.gone", |facts| facts.target.gone = true),
@@ -118,9 +121,9 @@ fn hard_denials_beat_overrides_presets_and_every_role() {
 struct Numbers(u64);
 
 impl Numbers {
-    fn below(&mut self, bound: u64) -> u64 {
+    fn below(&mut self, bound: u32) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
+        usize::try_from((self.0 >> 33) % u64::from(bound)).unwrap()
     }
 
     fn standing(&mut self) -> Standing<'static> {
@@ -132,7 +135,7 @@ impl Numbers {
     }
 
     fn facts(&mut self) -> Facts<'static> {
-        let mut facts = Facts::new(Verb::ALL[self.below(7) as usize], self.standing(), self.standing());
+        let mut facts = Facts::new(Verb::ALL[self.below(7)], self.standing(), self.standing());
         for (relation, _) in Relations::NAMED {
             if self.below(4) == 0
                 && !Relations::SELF.with(Relations::ISOLATED).with(Relations::NO_CONTACT).has(relation)
@@ -142,9 +145,9 @@ impl Numbers {
         }
         (facts.blocked, facts.listed, facts.published) = (self.below(4) == 0, self.below(2) == 0, self.below(2) == 0);
         if self.below(3) == 0 {
-            let verb = Verb::ALL.get(self.below(9) as usize).copied();
+            let verb = Verb::ALL.get(self.below(9)).copied();
             let effect = [OverrideEffect::Allow, OverrideEffect::Supervised, OverrideEffect::Deny];
-            facts.overrides.add(verb, effect[self.below(3) as usize]);
+            facts.overrides.add(verb, effect[self.below(3)]);
         }
         facts
     }
@@ -154,7 +157,7 @@ impl Numbers {
 fn nothing_that_narrows_ever_widens() {
     let mut numbers = Numbers(7);
     for _ in 0..20_000 {
-        let settings = Compiled::of(Preset::ALL[numbers.below(4) as usize]);
+        let settings = Compiled::of(Preset::ALL[numbers.below(4)]);
         let facts = numbers.facts();
         let before = decide(&facts, &settings);
         let narrower: [fn(&mut Facts<'_>); 7] = [
@@ -182,7 +185,7 @@ fn who_is_hidden_is_out_of_reach_for_everything_and_told_alike() {
     let mut hidden = 0;
     for _ in 0..20_000 {
         let facts = numbers.facts();
-        let settings = Compiled::of(Preset::ALL[numbers.below(4) as usize]);
+        let settings = Compiled::of(Preset::ALL[numbers.below(4)]);
         let rulings = Verb::ALL.map(|verb| decide(&Facts { verb, ..facts }, &settings));
         assert!(rulings.iter().all(|ruling| ruling.hidden == rulings[0].hidden), "{facts:?}");
         if rulings[0].hidden {
@@ -221,7 +224,9 @@ fn an_override_goes_before_the_matrix_for_its_verb() {
     let pair = |verb, overrides| Facts { overrides, ..Facts::new(verb, with(&[Student]), with(&[Student])) };
     let of = |list: &[(Option<Verb>, OverrideEffect)]| {
         let mut overrides = PairOverrides::NONE;
-        list.iter().for_each(|(verb, effect)| overrides.add(*verb, *effect));
+        for (verb, effect) in list {
+            overrides.add(*verb, *effect);
+        }
         overrides
     };
     let (allow, supervised, deny) = (OverrideEffect::Allow, OverrideEffect::Supervised, OverrideEffect::Deny);

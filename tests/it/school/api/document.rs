@@ -1,4 +1,4 @@
-//! The OpenAPI document and the routes; who may call what.
+//! The `OpenAPI` document and the routes; who may call what.
 
 use std::collections::BTreeSet;
 

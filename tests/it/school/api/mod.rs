@@ -1,6 +1,6 @@
 //! The school's own interface, `/_homeroom/v1`, and its command line.
 //!
-//! - `schema`: compares replies with the OpenAPI document
+//! - `schema`: compares replies with the `OpenAPI` document
 //! - `document`: the document and the routes; who may call what
 //! - `office`: what administrators do; `imports`: rosters in and out
 //! - `slips`, `knocks`: their lives

@@ -1,4 +1,4 @@
-//! Compares values with the schemas of the OpenAPI document: as much of JSON Schema as it uses. Stricter in one point:
+//! Compares values with the schemas of the `OpenAPI` document: as much of JSON Schema as it uses. Stricter in one point:
 //! what a schema with properties does not name may not be in an answer.
 
 use serde_json::{Map, Value};
@@ -41,10 +41,10 @@ impl Schemas {
             return parts.iter().try_for_each(|part| self.check(part, value, at));
         }
         check_type(schema, value, at)?;
-        if let (Some(choices), false) = (schema["enum"].as_array(), value.is_null()) {
-            if !choices.contains(value) {
-                return Err(format!("{at}: {value} is none of {choices:?}"));
-            }
+        if let (Some(choices), false) = (schema["enum"].as_array(), value.is_null())
+            && !choices.contains(value)
+        {
+            return Err(format!("{at}: {value} is none of {choices:?}"));
         }
         match value {
             Value::Array(entries) if !schema["items"].is_null() => {

@@ -185,10 +185,9 @@ impl Walk {
                 other => other,
             },
             Door::Ban | Door::BanByState => by(Verb::See),
-            // Nobody is in the room to be kicked.
-            Door::Kick => Expected::Nobody,
             Door::Contact | Door::Why | Door::Chat | Door::Knock if known => Expected::Something,
-            Door::Contact | Door::Why | Door::Chat | Door::Knock => Expected::Nobody,
+            // Nobody is in the room to be kicked.
+            Door::Kick | Door::Contact | Door::Why | Door::Chat | Door::Knock => Expected::Nobody,
         }
     }
 
