@@ -172,8 +172,12 @@ impl Rooms {
         if let Some(by) = event.header.redacted_by {
             let by = self.events().require(event.room, by).await?;
             // What redacts an event belongs to it: without it the reader's client could not tell why it is empty.
+            // Not by what that was redacted in turn: such a chain is as long as somebody likes, or has no end.
             out.extend_from_slice(b",\"redacted_because\":");
-            self.write(out, reader, &by, room_id, Bundle::None).await?;
+            write_head(out, reader, &by, room_id);
+            out.extend_from_slice(b",\"membership\":");
+            text(out, membership_text(&reader.membership_at(&by).await?));
+            out.extend_from_slice(b"}}");
         }
         if bundle != Bundle::None {
             self.write_relations(out, reader, event, room_id, bundle).await?;
