@@ -11,25 +11,26 @@ use std::{
 
 use ruma::{
     EventId, OwnedEventId, ServerName, UserId,
-    events::{StateEventType, TimelineEventType},
+    events::StateEventType,
     room_version_rules::EventsReferenceFormatVersion,
 };
 
 use super::{
     NewEvent, RoomsError, Writer,
     registry::RoomsParts,
+    related::check_annotation,
     resolve::auth_record,
     room::{EXTREMITIES_MAX, Extremity, Room, RoomView},
     writer::Placed,
 };
 use crate::{
-    event::{Pdu, content::RelatesTo, redact},
+    event::Pdu,
     store::{
-        Batch, Event, EventNo, Order, RoomNo, Rows, StoreError, UserNo, Verdict,
+        Batch, Event, EventNo, RoomNo, Rows, StoreError, UserNo, Verdict,
         events::Header,
         schema::{
             federation::{OUTGOING, OUTGOING_LAST},
-            rooms::{AUTH_EDGES, AWAITED, GAPS, GapRecord, HEADS, HeadRecord, STANDS, StandRecord, TIMELINE},
+            rooms::{AUTH_EDGES, GAPS, GapRecord, HEADS, HeadRecord, STANDS, StandRecord, TIMELINE},
         },
         state_tree::{StateChange, StateRoot},
     },
@@ -39,8 +40,6 @@ use crate::{
 pub(super) const GAP_ORDERS: u64 = 1 << 32;
 /// States of ends that are resolved at once; an event may name as many predecessors.
 const STATES_MAX: usize = 20;
-/// Events that wait for one unknown event, of which the effects are taken up when it comes.
-const AWAITING_MAX: usize = 1_000;
 
 /// How an event comes into its room.
 pub(super) struct Arrival {
@@ -105,6 +104,9 @@ impl Writer {
         if known.is_some_and(|(of, _)| of != self.room.number) {
             return Err(RoomsError::Invalid("the event's id is that of an event in another room".to_owned()));
         }
+        if local && !arrival.delivered {
+            check_annotation(&parts, &self.room, &pdu).await?;
+        }
         let number = known.map_or_else(|| parts.store.next_event(), |(_, number)| number);
         let sender = parts.store.mint_user(&pdu.sender, &mut self.batch).await?;
         let before = arrival.state_before;
@@ -122,6 +124,8 @@ impl Writer {
         let replaces = change.and_then(|change| change.old);
         let header =
             Header { verdict: arrival.verdict, ..header(&pdu, sender, before, after, replaces, arrival.transaction) };
+        // It aims there though somebody may have redacted it already.
+        let redacts = pdu.redaction_target(&self.room.rules.redaction);
         let (pdu, header) = if local { (pdu, header) } else { self.redacted_ahead(pdu, header).await? };
         let event = Arc::new(Event::new(number, self.room.number, header, pdu)?);
         if !accepted {
@@ -137,9 +141,10 @@ impl Writer {
         for change in &changes {
             rows.extend(self.effects.state(&parts, &self.room, &mut self.view, change, &mut self.batch).await?);
         }
-        rows.extend(self.effects.of(&parts, &self.room, &mut self.view, &event, &mut self.batch).await?);
-        if !local || event.pdu.kind == TimelineEventType::RoomRedaction {
-            self.await_target(&event).await?;
+        let told = (&event, redacts.as_deref());
+        rows.extend(self.effects.of(&parts, &self.room, &mut self.view, told, &mut self.batch).await?);
+        if !local || redacts.is_some() {
+            self.await_target(&event, redacts.as_deref()).await?;
         }
         if !local {
             self.take_up_awaiting(&event).await?;
@@ -222,59 +227,6 @@ impl Writer {
             self.room.note_detour();
         }
         (!plain).then_some(stand)
-    }
-
-    /// An event that a redaction has reached before it came is stored in its redacted form.
-    pub(super) async fn redacted_ahead(&self, pdu: Pdu, header: Header) -> Result<(Pdu, Header), RoomsError> {
-        if pdu.kind == TimelineEventType::RoomCreate {
-            return Ok((pdu, header));
-        }
-        let parts = &self.rooms.parts;
-        for number in self.awaiting(&pdu.event_id).await? {
-            let redaction = parts.events.require(self.room.number, number).await?;
-            if redaction.pdu.redaction_target(&self.room.rules.redaction).as_ref() == Some(&pdu.event_id)
-                && super::effects::may_redact(&self.view, &redaction.pdu.sender, &pdu.sender)
-            {
-                let invalid = |error: &dyn std::fmt::Display| RoomsError::Invalid(error.to_string());
-                let json = redact::redact(&pdu.json, &self.room.rules.redaction).map_err(|error| invalid(&error))?;
-                let emptied = Pdu::from_stored(pdu.event_id, json).map_err(|error| invalid(&error))?;
-                return Ok((emptied, Header { redacted_by: Some(number), ..header }));
-            }
-        }
-        Ok((pdu, header))
-    }
-
-    /// Events that redact or relate to one that was not known yet.
-    async fn awaiting(&self, id: &EventId) -> Result<Vec<EventNo>, StoreError> {
-        let prefix = (self.room.number, id.as_str().to_owned());
-        let rows = self.rooms.parts.store.prefix(&AWAITED, &prefix, Order::Ascending, AWAITING_MAX).await?;
-        Ok(rows.into_iter().map(|((.., number), ())| number).collect())
-    }
-
-    /// Remembers what an event aims at, if that is not known yet.
-    pub(super) async fn await_target(&mut self, event: &Arc<Event>) -> Result<(), StoreError> {
-        let target = event.pdu.redaction_target(&self.room.rules.redaction).or_else(|| {
-            let relates = RelatesTo::read(&event.pdu.content)?;
-            relates.relation().map(|(_, parent)| parent.to_owned())
-        });
-        let Some(target) = target else { return Ok(()) };
-        let known = self.rooms.parts.events.in_room(self.room.number, &target).await?;
-        if known.is_none_or(|known| known.header.verdict == Verdict::Outlier) {
-            self.batch.put(&AWAITED, &(self.room.number, target.to_string(), event.number), &());
-        }
-        Ok(())
-    }
-
-    /// What came before an event and relates to it becomes its children.
-    pub(super) async fn take_up_awaiting(&mut self, event: &Arc<Event>) -> Result<(), RoomsError> {
-        for number in self.awaiting(&event.pdu.event_id).await? {
-            let child = self.rooms.parts.events.require(self.room.number, number).await?;
-            if child.order != Event::UNPLACED {
-                self.effects.adopt(&self.room, event, &child, &mut self.batch);
-            }
-            self.batch.delete(&AWAITED, &(self.room.number, event.pdu.event_id.to_string(), number));
-        }
-        Ok(())
     }
 
     /// The row of the gap before an event whose predecessors are missing.

@@ -3,27 +3,27 @@
 use std::{collections::HashMap, sync::Arc};
 
 use ruma::{
-    ServerName, UserId,
+    EventId, ServerName, UserId,
     events::{StateEventType, TimelineEventType, room::member::MembershipState},
 };
 
 use super::{
     RoomsError,
+    redaction::redact_target,
     registry::{RoomsParts, content_of},
     room::{Room, RoomView},
 };
 use crate::{
     event::{
         Pdu, PowerLevels,
-        content::{self, JoinRules, Policy as PolicyServer, RelatesTo, ServerAcl},
-        redact,
+        content::{self, JoinRules, Policy as PolicyServer, ServerAcl},
     },
     notify::Concerned,
     store::{
-        Batch, Event, EventNo, Events, Position, RoomNo, Rows, StoreError, UserNo, Verdict,
+        Batch, Event, EventNo, Events, Position, RoomNo, Rows, StoreError, UserNo,
         schema::rooms::{
-            ANNOTATIONS, FORGOTTEN, MEMBERS, MemberRecord, Membership, OUTSIDE, RELATIONS, ROOM_SERVERS, SERVER_ROOMS,
-            ServerRoomRecord, THREAD_ORDER, THREADS, USER_ROOMS,
+            FORGOTTEN, MEMBERS, MemberRecord, Membership, OUTSIDE, ROOM_SERVERS, SERVER_ROOMS, ServerRoomRecord,
+            USER_ROOMS,
         },
         state_tree::StateChange,
     },
@@ -40,27 +40,29 @@ pub(super) struct Effects {
     /// Whose membership this batch sets, and whether they have ever joined by then.
     members: HashMap<UserNo, bool>,
     newcomers: Vec<UserNo>,
-    related: Vec<EventNo>,
+    pub(super) related: Vec<EventNo>,
 }
 
 impl Effects {
-    /// The rows of an event that is part of the timeline now.
+    /// The rows of an event that is part of the timeline now, and of what it redacts.
     pub(super) async fn of(
         &mut self,
         parts: &RoomsParts,
         room: &Room,
         view: &mut RoomView,
-        event: &Arc<Event>,
+        (event, redacts): (&Arc<Event>, Option<&EventId>),
         batch: &mut Batch,
     ) -> Result<Vec<OrderedRow>, RoomsError> {
         if event.pdu.state_key.is_some() {
             return Ok(Vec::new());
         }
+        if let Some(target) = redacts {
+            redact_target(parts, room, view, (event, target), batch).await?;
+        }
         if event.pdu.kind == TimelineEventType::RoomRedaction {
-            redaction(parts, room, view, event, batch).await?;
             return Ok(Vec::new());
         }
-        self.relation(parts, room, event, batch).await
+        Ok(self.relation(parts, room, event, batch).await?)
     }
 
     /// The rows of a change of the room's current state, and its mark on the view.
@@ -161,54 +163,6 @@ impl Effects {
         })))
     }
 
-    /// An event that came before the one it relates to becomes its child.
-    pub(super) fn adopt(&mut self, room: &Room, parent: &Event, child: &Event, batch: &mut Batch) {
-        let relates = RelatesTo::read(&child.pdu.content);
-        let Some((rel_type, _)) = relates.as_ref().and_then(RelatesTo::relation) else { return };
-        self.related.push(parent.number);
-        batch.put(&RELATIONS, &(room.number, parent.number, rel_type.to_owned(), child.order), &child.number);
-    }
-
-    async fn relation(
-        &mut self,
-        parts: &RoomsParts,
-        room: &Room,
-        event: &Arc<Event>,
-        batch: &mut Batch,
-    ) -> Result<Vec<OrderedRow>, RoomsError> {
-        let mut rows: Vec<OrderedRow> = Vec::new();
-        let Some(relates) = RelatesTo::read(&event.pdu.content) else { return Ok(rows) };
-        let Some((rel_type, parent)) = relates.relation() else { return Ok(rows) };
-        let Some(parent) = parts.events.in_room(room.number, parent).await? else { return Ok(rows) };
-        let (number, parent_number, rel_type) = (event.number, parent.number, rel_type.to_owned());
-        if let ("m.annotation", Some(key)) = (rel_type.as_str(), &relates.key) {
-            let row = (room.number, parent_number, event.header.sender, annotation_key(&event.pdu.kind, key));
-            let local = event.pdu.sender.server_name() == parts.server_name;
-            if local && parts.store.get(&ANNOTATIONS, &row).await?.is_some() {
-                return Err(RoomsError::DuplicateAnnotation);
-            }
-            batch.put(&ANNOTATIONS, &row, &number);
-        }
-        self.related.push(parent_number);
-        let room_number = room.number;
-        if rel_type == "m.thread" {
-            let place = room.thread_place(&parts.store, parent_number).await?;
-            let held = place.clone();
-            batch.on_publish(move |_| drop(held));
-            rows.push(Box::new(move |order, made| {
-                if let Some(old) = place.lock().replace(order) {
-                    made.delete(&THREADS, &(room_number, old));
-                }
-                made.put(&THREADS, &(room_number, order), &parent_number);
-                made.put(&THREAD_ORDER, &(room_number, parent_number), &order);
-            }));
-        }
-        rows.push(Box::new(move |order, made| {
-            made.put(&RELATIONS, &(room_number, parent_number, rel_type, order), &number);
-        }));
-        Ok(rows)
-    }
-
     /// Users whose room lists have changed.
     pub(super) fn changed_users(&self) -> Vec<UserNo> {
         self.changed.clone()
@@ -279,7 +233,7 @@ async fn server_joined(
 }
 
 /// Reads the part of the view that a piece of state stands for; without an event it is what the room's rules assume.
-fn refresh(view: &mut RoomView, room: &Room, kind: &StateEventType, key: &str, pdu: Option<&Pdu>) {
+pub(super) fn refresh(view: &mut RoomView, room: &Room, kind: &StateEventType, key: &str, pdu: Option<&Pdu>) {
     if !key.is_empty() {
         return;
     }
@@ -297,55 +251,6 @@ fn refresh(view: &mut RoomView, room: &Room, kind: &StateEventType, key: &str, p
         }
         _ => {}
     }
-}
-
-/// Whether somebody may redact what another has sent (spec v1.19, room version 3, "Handling redactions").
-pub(super) fn may_redact(view: &RoomView, redacter: &UserId, sender: &UserId) -> bool {
-    view.power.user_level(redacter).reaches(view.power.redact()) || redacter.server_name() == sender.server_name()
-}
-
-/// Empties the target of a redaction, and everything that was derived from it.
-async fn redaction(
-    parts: &RoomsParts,
-    room: &Room,
-    view: &mut RoomView,
-    event: &Arc<Event>,
-    batch: &mut Batch,
-) -> Result<(), RoomsError> {
-    let Some(id) = event.pdu.redaction_target(&room.rules.redaction) else { return Ok(()) };
-    let Some(target) = parts.events.in_room(room.number, &id).await? else { return Ok(()) };
-    // Of an outlier nobody has seen anything: it is emptied when it takes its place.
-    if target.header.verdict == Verdict::Outlier {
-        return Ok(());
-    }
-    if !may_redact(view, &event.pdu.sender, &target.pdu.sender)
-        || target.header.redacted_by.is_some()
-        || target.pdu.kind == TimelineEventType::RoomCreate
-    {
-        return Ok(());
-    }
-    if let Some(relates) = RelatesTo::read(&target.pdu.content)
-        && let Some((rel_type, parent)) = relates.relation()
-        && let Some(parent) = parts.events.in_room(room.number, parent).await?
-    {
-        batch.delete(&RELATIONS, &(room.number, parent.number, rel_type.to_owned(), target.order));
-        if let Some(key) = &relates.key {
-            let key = annotation_key(&target.pdu.kind, key);
-            batch.delete(&ANNOTATIONS, &(room.number, parent.number, target.header.sender, key));
-        }
-    }
-    let json =
-        redact::redact(&target.pdu.json, &room.rules.redaction).map_err(|e| RoomsError::Invalid(e.to_string()))?;
-    let redacted =
-        Pdu::from_stored(target.pdu.event_id.clone(), json).map_err(|e| RoomsError::Invalid(e.to_string()))?;
-    if let Some((kind, key)) = target.pdu.state_pair() {
-        let pair = parts.store.mint_state_key(&kind, key, batch).await?;
-        if parts.tree.get(view.state, pair).await? == Some(target.number) {
-            refresh(view, room, &kind, key, Some(&redacted));
-        }
-    }
-    parts.events.redact(&target, redacted, event.number, batch)?;
-    Ok(())
 }
 
 fn count(view: &mut RoomView, user: UserNo, local: bool, old: Option<Membership>, new: Membership) {
@@ -367,10 +272,6 @@ fn count(view: &mut RoomView, user: UserNo, local: bool, old: Option<Membership>
         (Ok(_), false) => view.joined = view.joined.iter().copied().filter(|joined| *joined != user.0).collect(),
         _ => {}
     }
-}
-
-fn annotation_key(kind: &TimelineEventType, key: &str) -> String {
-    format!("{kind}\0{key}")
 }
 
 fn stored(membership: &MembershipState) -> Option<Membership> {

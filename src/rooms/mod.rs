@@ -10,7 +10,9 @@
 //! | `append` | how an event becomes part of its room: its rows, the room's ends and state |
 //! | `receive` | events from other servers: the seven checks, what is missing, rooms that are joined |
 //! | `resolve` | the state that several states come to |
-//! | `effects` | what an event changes besides the timeline: memberships, relations, redactions |
+//! | `effects` | what an event changes besides the timeline: the view, memberships |
+//! | `related`, `redaction` | what it changes of the event that it relates to, or redacts |
+//! | `awaited` | events that came before the one they aim at |
 //! | `event_filter` | which events a client wants, for `/sync` and everything that pages |
 //! | `visibility` | who may see which event; `Reader`: a user who reads a room |
 //! | `unsigned` | an event as one reader sees it |
@@ -41,6 +43,7 @@
 
 mod aliases;
 mod append;
+mod awaited;
 mod backfill;
 mod contact;
 mod create;
@@ -62,7 +65,9 @@ mod profile;
 mod reading;
 mod receipts;
 pub mod receive;
+mod redaction;
 mod registry;
+mod related;
 pub mod relations;
 mod remote_directory;
 mod remote_hierarchy;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ruma::{OwnedEventId, events::TimelineEventType};
+use ruma::{EventId, OwnedEventId, events::TimelineEventType};
 
 use super::{
     RoomsError, Writer,
@@ -13,7 +13,7 @@ use crate::{
     store::{
         Event, StoreError, Verdict,
         events::Header,
-        schema::rooms::{GAPS, GapRecord, THREAD_ORDER, THREADS, TIMELINE},
+        schema::rooms::{GAPS, GapRecord, TIMELINE},
         state_tree::StateRoot,
     },
 };
@@ -49,49 +49,33 @@ impl Writer {
         }
         let accepted = verdict == Verdict::Accepted;
         let header = Header { verdict, ..header(&pdu, sender, before, after, replaces, None) };
+        let redacts = pdu.redaction_target(&self.room.rules.redaction);
         let (pdu, header) = self.redacted_ahead(pdu, header).await?;
         let mut event = Event::new(number, self.room.number, header, pdu)?;
         event.order = if accepted { order } else { Event::UNPLACED };
         parts.events.add_at(event.order, &event, &mut self.batch);
         if accepted {
             self.batch.put(&TIMELINE, &(self.room.number, order), &number);
-            self.connect_past(&Arc::new(event)).await?;
+            let event = Arc::new(event);
+            self.connect_past(&event, redacts.as_deref()).await?;
         }
         Ok(())
     }
 
     /// What an old event relates to or redacts, and what relates to it.
-    async fn connect_past(&mut self, event: &Arc<Event>) -> Result<(), RoomsError> {
+    async fn connect_past(&mut self, event: &Arc<Event>, redacts: Option<&EventId>) -> Result<(), RoomsError> {
         let (parts, room) = (self.rooms.parts.clone(), self.room.clone());
-        self.await_target(event).await?;
+        self.await_target(event, redacts).await?;
         self.take_up_awaiting(event).await?;
         if event.pdu.kind == TimelineEventType::RoomRedaction {
-            self.effects.of(&parts, &room, &mut self.view, event, &mut self.batch).await?;
+            self.effects.of(&parts, &room, &mut self.view, (event, redacts), &mut self.batch).await?;
             return Ok(());
         }
         let relates = RelatesTo::read(&event.pdu.content).filter(|_| event.pdu.state_key.is_none());
-        let Some((rel_type, parent)) = relates.as_ref().and_then(RelatesTo::relation) else { return Ok(()) };
+        let Some((_, parent)) = relates.as_ref().and_then(RelatesTo::relation) else { return Ok(()) };
         let Some(parent) = parts.events.in_room(room.number, parent).await? else { return Ok(()) };
-        if parent.header.verdict != Verdict::Accepted {
-            return Ok(());
-        }
-        self.effects.adopt(&room, &parent, event, &mut self.batch);
-        if rel_type == "m.thread" {
-            let place = room.thread_place(&parts.store, parent.number).await?;
-            let (held, order, key) = (place.clone(), event.order, (room.number, parent.number));
-            self.batch.on_publish(move |_| drop(held));
-            // A thread is listed by its newest reply, and this one is old.
-            self.batch.rows_later(move |made| {
-                let mut place = place.lock();
-                if place.is_some_and(|listed| listed >= order) {
-                    return;
-                }
-                if let Some(old) = place.replace(order) {
-                    made.delete(&THREADS, &(key.0, old));
-                }
-                made.put(&THREADS, &(key.0, order), &key.1);
-                made.put(&THREAD_ORDER, &key, &order);
-            });
+        if parent.header.verdict == Verdict::Accepted {
+            self.adopt(&parent, event).await?;
         }
         Ok(())
     }

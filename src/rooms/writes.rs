@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use ruma::{OwnedRoomId, RoomAliasId, RoomId};
 use tokio::sync::{MutexGuard, Semaphore};
 
-use super::{membership::Crossings, profile::Renaming, transactions::InFlight};
+use super::{awaited::Aims, membership::Crossings, profile::Renaming, transactions::InFlight};
 use crate::store::UserNo;
 
 /// Locks that aliases are spread over.
@@ -28,6 +28,8 @@ pub(super) struct Writes {
     pub(super) renaming_places: Semaphore,
     /// What is under way between this server and rooms of others.
     pub(super) crossings: Crossings,
+    /// What events that are being added aim at.
+    pub(super) aims: Aims,
     aliases: [tokio::sync::Mutex<()>; ALIAS_LOCKS],
     /// Ids of rooms that are being made. As many as their writers.
     new_rooms: Arc<Mutex<HashSet<OwnedRoomId>>>,
@@ -52,6 +54,7 @@ impl Default for Writes {
             renaming: Mutex::default(),
             renaming_places: Semaphore::new(RENAMING_MAX),
             crossings: Crossings::default(),
+            aims: Aims::default(),
             aliases: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             new_rooms: Arc::default(),
         }

@@ -92,7 +92,8 @@ impl Rooms {
                 outcomes.push(Err(ReceiveError::Incomplete));
                 continue;
             }
-            if writer.as_ref().is_some_and(|writer| writer.has_target_of(event.pdu()))
+            let aimed_at = self.writes.aims.are_at(room.number, &event.pdu().event_id);
+            if writer.as_ref().is_some_and(|writer| aimed_at || writer.has_target_of(event.pdu()))
                 && let Some(writer) = writer.take()
             {
                 writer.commit().await?;

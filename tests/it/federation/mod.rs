@@ -5,6 +5,7 @@
 //! - `fake`: another server, played by the test
 //! - `guest`: somebody of it in a room of ours; `host`: rooms of its own
 //! - `ingest`, `security`: what it may do, and is not believed
+//! - `early`, `redactions`: what comes the wrong way round
 //! - `listeners`: what is served where
 //! - `policy_server`: rooms where a server looks at every event first
 //! - `partial`: rooms joined before their members are known
@@ -36,6 +37,7 @@ mod pair;
 mod policy_server;
 mod profile;
 mod reading;
+mod redactions;
 mod restricted;
 mod retention;
 mod review;

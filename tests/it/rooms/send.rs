@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use homeroom::clock::Clock;
+use homeroom::{
+    clock::Clock,
+    event::Content,
+    rooms::{NewEvent, RoomsError},
+};
 use reqwest::Method;
+use ruma::{RoomId, UserId};
 use serde_json::{Value, json};
 
 use super::{state, timeline};
@@ -174,4 +179,30 @@ async fn events_of_other_rooms_cannot_be_redacted() {
     let kept = ben.room(&theirs, &format!("event/{}", escape(&secret))).await.ok();
     assert_eq!(kept["content"]["body"], "secret");
     assert!(state(&anna, &mine, "m.room.create", "").await.is_object());
+}
+
+#[tokio::test]
+async fn a_second_reaction_is_refused_before_the_room_has_moved() {
+    let server = Server::start().await;
+    let anna = server.register("anna").await;
+    let room = anna.create_room(json!({})).await;
+    let said = anna.send(&room, "first").await;
+    let reaction = json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": said, "key": "+" } });
+    let reacted = anna.send_event(&room, "m.reaction", reaction.clone()).await;
+    let rooms = &server.app().services().rooms;
+    let room = rooms.by_id(&RoomId::parse(&room).unwrap()).await.unwrap().unwrap();
+    let sender = UserId::parse(&anna.user_id).unwrap();
+    let new = |kind: &str, content: &Value| {
+        NewEvent::message(&sender, kind.into(), Content::from_serialize(content).unwrap())
+    };
+    let mut writer = rooms.writer(&room).await;
+    let refused = writer.append(new("m.reaction", &reaction)).await;
+    assert!(matches!(refused, Err(RoomsError::DuplicateAnnotation)), "{refused:?}");
+    // The writer goes on where the room stands.
+    let next = writer.append(new("m.room.message", &text("next"))).await.unwrap();
+    assert_eq!(next.pdu.prev_events, [reacted]);
+    writer.commit().await.unwrap();
+    let view = room.view();
+    let ends: Vec<_> = view.extremities.iter().map(|end| &end.id).collect();
+    assert_eq!(ends, [&next.pdu.event_id]);
 }
