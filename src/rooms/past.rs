@@ -58,6 +58,7 @@ impl Writer {
             self.batch.put(&TIMELINE, &(self.room.number, order), &number);
             let event = Arc::new(event);
             self.connect_past(&event, redacts.as_deref()).await?;
+            self.added.push(event);
         }
         Ok(())
     }
@@ -95,7 +96,9 @@ impl Writer {
 
     /// Makes old events durable and visible. Nobody is woken: nothing is new.
     pub(super) async fn commit_history(self) -> Result<(), StoreError> {
-        let Self { rooms, room, mut head, view, mut batch, gaps, effects, .. } = self;
+        let Self { rooms, room, mut head, view, mut batch, added, gaps, effects, .. } = self;
+        let (early, number) = (rooms.writes.early_receipts.clone(), room.number);
+        batch.on_visible(move || early.arrived(number, added.iter().map(AsRef::as_ref)));
         let view = Arc::new(view);
         let (published, publishing, known) = (view.clone(), room, rooms.clone());
         batch.on_publish(move |_| {

@@ -4,18 +4,17 @@
 //! One user's receipts in one room are kept in memory as [`Marks`], because unread counts ask for them on every answer.
 
 mod changes;
+mod early;
 mod marks;
+mod receive;
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
-use ruma::{
-    EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, ServerName, UserId,
-    events::receipt::{Receipt, ReceiptThread},
-};
+use ruma::{EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, events::receipt::ReceiptThread};
 
-pub(super) use self::marks::Marks;
+pub(super) use self::{early::EarlyReceipts, marks::Marks};
 use super::{
     Room, Rooms, RoomsError,
     unread::{Facts, in_thread},
@@ -149,62 +148,6 @@ impl Receipts {
         }
         self.commit(&room, user, markers, batch).await?;
         self.tell_servers(&room, user, told, now).await?;
-        Ok(())
-    }
-
-    /// Another server says how far one of its users has read. Nothing happens unless the user and the event are in the
-    /// room, and the room admits the server.
-    ///
-    /// # Errors
-    /// The store failed.
-    pub async fn receive(
-        &self,
-        origin: &ServerName,
-        room_id: &RoomId,
-        user_id: &UserId,
-        event_id: &EventId,
-        receipt: &Receipt,
-    ) -> Result<(), StoreError> {
-        let Some((room, user)) = self.inner.rooms.member_of_server(origin, room_id, user_id).await? else {
-            return Ok(());
-        };
-        let Some(event) = self.inner.rooms.events().in_room(room.number, event_id).await? else { return Ok(()) };
-        let thread = match &receipt.thread {
-            ReceiptThread::Thread(thread) => thread.to_string(),
-            ReceiptThread::Main => "main".to_owned(),
-            _ => String::new(),
-        };
-        let ts = receipt.ts.unwrap_or_else(|| self.inner.rooms.parts.clock.now());
-        let lock = self.lock(room.number, user).await;
-        let marks = self.load_marks(room.number, user).await?;
-        let (mut batch, changed) = (Batch::new(), Arc::default());
-        if Self::stage(&room, user, format!("{READ}\0{thread}"), (&event, ts), &marks, &mut batch, &changed) {
-            self.publish(&room, user, true, marks, changed, &mut batch);
-            batch.on_publish(move |_| drop(lock));
-            self.inner.rooms.store().commit(batch).await?;
-        }
-        Ok(())
-    }
-
-    /// Tells other servers in a room how far one of its members has read in public.
-    async fn tell_servers(
-        &self,
-        room: &Room,
-        user: UserNo,
-        read: Vec<(OwnedEventId, String)>,
-        at: MilliSecondsSinceUnixEpoch,
-    ) -> Result<(), StoreError> {
-        let view = room.view();
-        if view.servers.is_empty() || read.is_empty() {
-            return Ok(());
-        }
-        let user_id = self.inner.rooms.store().user_id(user).await?;
-        for (event, thread) in read {
-            let thread = if thread.is_empty() { None } else { Some(thread) };
-            let thread = ReceiptThread::try_from(thread).unwrap_or_default();
-            let servers = view.servers.iter().map(|(server, _)| *server);
-            self.inner.rooms.parts.outbox.receipt(servers, (&room.id, &user_id), &event, thread, at);
-        }
         Ok(())
     }
 

@@ -336,10 +336,12 @@ impl Writer {
             known.forget_user_rooms(&changed);
             effects.publish(&known.parts.events, publishing.number);
         });
-        let notifier = rooms.parts.notifier.clone();
+        let (notifier, early, number) =
+            (rooms.parts.notifier.clone(), rooms.writes.early_receipts.clone(), room.number);
         let runtime = tokio::runtime::Handle::current();
         let sending = outgoing.then(|| rooms.parts.outgoing.clone());
         batch.on_visible(move || {
+            early.arrived(number, added.iter().map(AsRef::as_ref));
             if let Some(sending) = sending {
                 sending.notify_one();
             }

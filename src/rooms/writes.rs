@@ -10,7 +10,9 @@ use parking_lot::Mutex;
 use ruma::{OwnedRoomId, RoomAliasId, RoomId};
 use tokio::sync::{MutexGuard, Semaphore};
 
-use super::{awaited::Aims, membership::Crossings, profile::Renaming, transactions::InFlight};
+use super::{
+    awaited::Aims, membership::Crossings, profile::Renaming, receipts::EarlyReceipts, transactions::InFlight,
+};
 use crate::store::UserNo;
 
 /// Locks that aliases are spread over.
@@ -28,6 +30,8 @@ pub(super) struct Writes {
     pub(super) renaming_places: Semaphore,
     /// What is under way between this server and rooms of others.
     pub(super) crossings: Crossings,
+    /// Receipts at events that are not here yet.
+    pub(super) early_receipts: Arc<EarlyReceipts>,
     /// What events that are being added aim at.
     pub(super) aims: Aims,
     aliases: [tokio::sync::Mutex<()>; ALIAS_LOCKS],
@@ -54,6 +58,7 @@ impl Default for Writes {
             renaming: Mutex::default(),
             renaming_places: Semaphore::new(RENAMING_MAX),
             crossings: Crossings::default(),
+            early_receipts: Arc::default(),
             aims: Aims::default(),
             aliases: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             new_rooms: Arc::default(),

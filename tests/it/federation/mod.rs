@@ -16,6 +16,7 @@
 mod authority;
 mod devices;
 mod directory;
+mod early;
 mod fake;
 mod faults;
 pub(crate) mod guest;
