@@ -230,6 +230,7 @@ class Synapse(Server):
         unlimited = "{ per_second: 10000, burst_count: 10000 }"
         (self.folder / "log.yaml").write_text(f"""
 version: 1
+disable_existing_loggers: false
 formatters: {{ plain: {{ format: "%(asctime)s %(levelname)s %(name)s %(request)s %(message)s" }} }}
 filters: {{ context: {{ "()": synapse.logging.context.LoggingContextFilter, request: "" }} }}
 handlers: {{ console: {{ class: logging.StreamHandler, formatter: plain, filters: [context] }} }}

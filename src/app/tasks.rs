@@ -37,6 +37,7 @@ pub(super) fn spawn(
     start.task(|services| async move { services.sync.wake_neighbours().await });
     start.task(|services| services.rooms.clone().keep_transactions_swept());
     start.task(|services| services.receipts.clone().keep_taking_up());
+    start.task(|services| services.rooms.clone().keep_whole());
     start.task(|services| async move { services.school.keep_day().await });
     start.task(|services| async move { services.school.rooms.keep().await });
     start.task(|services| async move { services.school.rooms.send_on().await });

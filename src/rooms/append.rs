@@ -182,27 +182,14 @@ impl Writer {
         anew: bool,
         change: Option<StateChange>,
     ) -> Result<Vec<StateChange>, StoreError> {
-        let prev: HashSet<&EventId> = event.pdu.prev_events.iter().map(AsRef::as_ref).collect();
         // It was missing before an event that is here: the room has gone on from it long ago.
         if !anew && self.room.gap_for(&event.pdu.event_id).is_some() {
             return Ok(Vec::new());
         }
-        let ends = &mut self.view.extremities;
-        ends.retain(|end| !anew && !prev.contains(&*end.id));
-        // Of too many ends those stay that are here: nobody pushes the room's own past out with ends of their own.
-        if ends.len() < EXTREMITIES_MAX {
-            ends.push(Extremity::of(event));
+        if anew {
+            self.view.extremities.clear();
         }
-        let mut states = vec![event.header.state_after];
-        for end in ends.iter().rev() {
-            if !states.contains(&end.state) {
-                states.push(end.state);
-            }
-        }
-        if states.len() > STATES_MAX {
-            // More than are resolved at once: the others are in what the room has come to.
-            states = vec![event.header.state_after, self.view.state];
-        }
+        let states = move_ends(&mut self.view.extremities, &event.pdu, Extremity::of(event), self.view.state);
         let parts = &self.rooms.parts;
         let old = self.view.state;
         let new = match &*states {
@@ -247,6 +234,29 @@ impl Writer {
             gaps.lock().push((order, Some(gap)));
         })
     }
+}
+
+/// Moves the ends of a room that is in `state` to where they are with a new event, which is the end `new`. The answer is
+/// the states that the room's new state comes of, that after the event first.
+pub(super) fn move_ends(ends: &mut Vec<Extremity>, pdu: &Pdu, new: Extremity, state: StateRoot) -> Vec<StateRoot> {
+    let prev: HashSet<&EventId> = pdu.prev_events.iter().map(AsRef::as_ref).collect();
+    ends.retain(|end| !prev.contains(&*end.id));
+    let after = new.state;
+    // Of too many ends those stay that are here: nobody pushes the room's own past out with ends of their own.
+    if ends.len() < EXTREMITIES_MAX {
+        ends.push(new);
+    }
+    let mut states = vec![after];
+    for end in ends.iter().rev() {
+        if !states.contains(&end.state) {
+            states.push(end.state);
+        }
+    }
+    if states.len() > STATES_MAX {
+        // More than are resolved at once: the others are in what the room has come to.
+        states = vec![after, state];
+    }
+    states
 }
 
 /// Whether an event tells a user of another server what they are to the room now: their server hears of it though nobody

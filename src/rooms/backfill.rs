@@ -68,6 +68,8 @@ impl Rooms {
     }
 
     async fn ask_for_history(&self, room: &Arc<Room>, order: i64, gap: &GapRecord) -> Filled {
+        // The state at old events is all but the one that is being fetched already.
+        self.until_whole(room).await;
         let servers = match self.servers_with_history(room, order).await {
             Ok(servers) => servers,
             Err(error) => {

@@ -187,7 +187,7 @@ impl Effects {
 }
 
 /// Keeps count of the members of other servers. A server's first member, and the last that goes, is written down.
-async fn server_joined(
+pub(super) async fn server_joined(
     parts: &RoomsParts,
     room: &Room,
     view: &mut RoomView,

@@ -105,6 +105,7 @@ impl Rooms {
 pub(super) fn first_view(create: &Arc<Event>, rules: &RoomVersionRules) -> RoomView {
     let created = Create::read(&create.pdu.content, &create.pdu.sender, rules);
     RoomView {
+        partial: false,
         state: StateRoot::EMPTY,
         extremities: Vec::new(),
         forked: false,

@@ -17,7 +17,7 @@ use crate::{
     },
     store::{
         Order, RoomNo, StoreError,
-        schema::rooms::{GAPS, HEADS, MEMBERS, Membership, ROOM_SERVERS, ROOMS, STANDS, TIMELINE},
+        schema::rooms::{GAPS, HEADS, MEMBERS, Membership, PARTIAL, ROOM_SERVERS, ROOMS, STANDS, TIMELINE},
         state_tree::StateRoot,
     },
 };
@@ -49,8 +49,12 @@ impl Rooms {
             let last = events.require(number, *last).await?;
             Head { state: last.header.state_after, extremities: vec![Extremity::of(&last)], forked: false }
         };
-        let view = self.load_view(number, &rules, head).await?;
+        let partial = store.get(&PARTIAL, &number).await?;
+        let whole_since = partial.as_ref().and_then(|record| record.whole_since);
+        let lacks_members = partial.is_some() && whole_since.is_none();
+        let view = RoomView { partial: lacks_members, ..self.load_view(number, &rules, head).await? };
         let room = Room::new(id, number, version, rules, Arc::new(view));
+        room.set_whole_since(whole_since.unwrap_or_default());
         room.load_tail(&newest, newest.len() < TAIL_MAX);
         if !store.prefix(&STANDS, &number, Order::Ascending, 1).await?.is_empty() {
             room.note_detour();
@@ -80,6 +84,7 @@ impl Rooms {
             state,
             extremities,
             forked,
+            partial: false,
             servers: servers.into_iter().map(|((_, server), joined)| (server, joined)).collect(),
             created: Arc::new(Create::read(&create.pdu.content, &create.pdu.sender, rules)),
             power: Arc::new(PowerLevels::read(rules, &create.pdu, power.as_deref().map(|e| &*e.pdu))),

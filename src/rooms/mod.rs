@@ -8,6 +8,7 @@
 //! | `founding` | a room's first event, and the room it makes |
 //! | `writer` | **the one writer of events**: build, authorise, sign, append |
 //! | `append` | how an event becomes part of its room: its rows, the room's ends and state |
+//! | `partial` | rooms that are joined before all of their members are known |
 //! | `receive` | events from other servers: the seven checks, what is missing, rooms that are joined |
 //! | `resolve` | the state that several states come to |
 //! | `effects` | what an event changes besides the timeline: the view, memberships |
@@ -58,6 +59,7 @@ pub mod history;
 mod load;
 mod membership;
 mod nearest;
+mod partial;
 mod past;
 pub mod policy;
 mod presence;

@@ -59,6 +59,8 @@ pub struct Room {
     view: ArcSwap<RoomView>,
     last: AtomicU64,
     receipts: AtomicU64,
+    /// Since when all members are known, where the room was joined without them.
+    whole_since: AtomicU64,
     tail: Mutex<Tail>,
     /// Some of its events came when the room's state was another than at the event (`STANDS`).
     detours: AtomicBool,
@@ -88,6 +90,8 @@ pub struct RoomView {
     pub extremities: Vec<Extremity>,
     /// Whether the room stands elsewhere than at its newest event: then a row of `HEADS` says where.
     pub forked: bool,
+    /// Whether the state lacks members, because the room was joined without them (`partial`).
+    pub partial: bool,
     /// The create event.
     pub create: Arc<Event>,
     /// Its content, read.
@@ -174,6 +178,7 @@ impl Room {
             view: ArcSwap::new(view),
             last: AtomicU64::new(0),
             receipts: AtomicU64::new(0),
+            whole_since: AtomicU64::new(0),
             detours: AtomicBool::new(false),
             tail: Mutex::default(),
             gaps: Mutex::default(),
@@ -199,6 +204,16 @@ impl Room {
 
     pub(super) fn set_receipts_position(&self, at: Position) {
         self.receipts.fetch_max(at.0, Ordering::AcqRel);
+    }
+
+    /// The position at which the last members became known of a room that was joined without them; 0 where they always
+    /// were. Who read the room before reads it anew.
+    pub fn whole_since(&self) -> Position {
+        Position(self.whole_since.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_whole_since(&self, at: Position) {
+        self.whole_since.store(at.0, Ordering::Release);
     }
 
     /// The events with `since < order ≤ upto`, oldest first, when memory holds all of them.

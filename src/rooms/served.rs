@@ -85,10 +85,11 @@ impl ServerReader {
         Ok(texts)
     }
 
-    /// The state of the room before an event, by numbers; `None` when this server does not know it.
+    /// The state of the room before an event, by numbers; `None` when this server does not know it, or
+    /// not all of it.
     pub async fn state_before(&self, id: &EventId) -> Result<Option<Vec<EventNo>>, StoreError> {
         let Some(event) = self.event(id).await? else { return Ok(None) };
-        if event.header.state_after == StateRoot::EMPTY {
+        if event.header.state_after == StateRoot::EMPTY || self.room.view().partial {
             return Ok(None);
         }
         let entries = self.rooms.tree().entries(event.header.state_before).await?;

@@ -48,6 +48,7 @@ impl MemberQuery {
 impl Rooms {
     /// The state the reader may see: the current one, or the one at their leaving.
     pub async fn readable_state(&self, reader: &Reader) -> Result<Vec<Arc<Event>>, RoomsError> {
+        self.whole(&reader.room).await?;
         Ok(self.state_of(reader.room.number, reader.state().await?, |_| true).await?)
     }
 
@@ -62,12 +63,21 @@ impl Rooms {
         key: &str,
     ) -> Result<Arc<Event>, RoomsError> {
         let state = reader.state().await?;
+        if let Some(event) = self.state_event(reader.room.number, state, kind, key).await? {
+            return Ok(event);
+        }
+        if *kind != StateEventType::RoomMember || !reader.room.view().partial {
+            return Err(RoomsError::NoEvent);
+        }
+        self.whole(&reader.room).await?;
+        let state = reader.state().await?;
         self.state_event(reader.room.number, state, kind, key).await?.ok_or(RoomsError::NoEvent)
     }
 
     /// The numbers of the member events the reader may see and `query` asks for. Those of another time have to be
     /// asked again, with [`MemberQuery::wants`], once they are read.
     pub async fn members(&self, reader: &Reader, query: &MemberQuery) -> Result<Vec<EventNo>, RoomsError> {
+        self.whole(&reader.room).await?;
         let room = reader.room.number;
         let state = match query.at {
             Some(at) => self.state_at(reader, at).await?,

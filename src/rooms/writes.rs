@@ -11,7 +11,8 @@ use ruma::{OwnedRoomId, RoomAliasId, RoomId};
 use tokio::sync::{MutexGuard, Semaphore};
 
 use super::{
-    awaited::Aims, membership::Crossings, profile::Renaming, receipts::EarlyReceipts, transactions::InFlight,
+    awaited::Aims, membership::Crossings, partial::Completions, profile::Renaming, receipts::EarlyReceipts,
+    transactions::InFlight,
 };
 use crate::store::UserNo;
 
@@ -30,6 +31,8 @@ pub(super) struct Writes {
     pub(super) renaming_places: Semaphore,
     /// What is under way between this server and rooms of others.
     pub(super) crossings: Crossings,
+    /// Rooms whose members are being fetched.
+    pub(super) completions: Completions,
     /// Receipts at events that are not here yet.
     pub(super) early_receipts: Arc<EarlyReceipts>,
     /// What events that are being added aim at.
@@ -58,6 +61,7 @@ impl Default for Writes {
             renaming: Mutex::default(),
             renaming_places: Semaphore::new(RENAMING_MAX),
             crossings: Crossings::default(),
+            completions: Completions::default(),
             early_receipts: Arc::default(),
             aims: Aims::default(),
             aliases: std::array::from_fn(|_| tokio::sync::Mutex::default()),

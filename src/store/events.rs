@@ -92,6 +92,17 @@ fn encode(order: i64, header: &Header, json: &str) -> Vec<u8> {
     out
 }
 
+/// The room's states around an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatesAt {
+    /// Before it.
+    pub before: StateRoot,
+    /// After it.
+    pub after: StateRoot,
+    /// The event it replaces, if it is state.
+    pub replaces: Option<EventNo>,
+}
+
 /// An event at hand. Shared between the cache and everyone who reads it.
 #[derive(Debug)]
 pub struct Event {
@@ -319,6 +330,19 @@ impl Events {
         let (cache, changed) = (self.cache.clone(), Arc::new(changed));
         batch.on_publish(move |_| cache.insert(key, changed));
         Ok(())
+    }
+
+    /// Replaces what is known of the states at an event, and of what it replaced there.
+    pub fn restate(&self, event: &Event, states: StatesAt, batch: &mut Batch) {
+        let StatesAt { before, after, replaces } = states;
+        let key = (event.room, event.number);
+        let mut changed = event.placed(event.order);
+        changed.header =
+            Header { state_before: before, state_after: after, replaces_state: replaces, ..event.header.clone() };
+        changed.children = AtomicU8::new(0);
+        batch.put_encoded(&EVENTS, &key, encode(event.order, &changed.header, &changed.pdu.json));
+        let (cache, changed) = (self.cache.clone(), Arc::new(changed));
+        batch.on_publish(move |_| cache.insert(key, changed));
     }
 
     /// Remembers that something relates to an event from now on.

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 use ruma::OwnedUserId;
 
 use super::{Sync, SyncError};
-use crate::store::{
-    Order, Position, UserNo,
-    schema::rooms::{MEMBERS, Membership},
+use crate::{
+    rooms::Room,
+    store::{
+        Order, Position, UserNo,
+        schema::rooms::{MEMBERS, Membership},
+    },
 };
 
 /// Members of one room that are looked at.
@@ -38,10 +41,12 @@ impl Sync {
             }
         }
         let mut left = BTreeSet::new();
-        for entry in rooms.iter().filter(|entry| entry.room.last_position() > from) {
+        let newer = |room: &Room| room.last_position() > from || room.whole_since() > from;
+        for entry in rooms.iter().filter(|entry| newer(&entry.room)) {
             let joined = entry.record.membership == Membership::Join;
-            // A room the user came into or left brings or takes everybody in it.
-            let moved = within(entry.record.position);
+            // A room the user came into or left brings or takes everybody in it; one whose members have become known
+            // brings them.
+            let moved = within(entry.record.position) || (joined && within(entry.room.whole_since()));
             if !joined && !moved {
                 continue;
             }

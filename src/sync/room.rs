@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     event::client_format::stripped_state,
-    rooms::{Form, Reader, Room, UserRoom},
+    rooms::{Form, Reader, Room, UserRoom, event_filter::LazyMembers},
     store::{
         Event, Position,
         schema::rooms::{FORGOTTEN, Membership},
@@ -47,7 +47,14 @@ impl Round<'_> {
         let room = &user_room.room;
         // Who has joined since is told everything, like somebody who syncs for the first time.
         let since = self.since.filter(|since| user_room.record.position <= *since);
-        let fresh = since.is_none_or(|since| room.last_position() > since);
+        let lazily = self.filters.state.lazy_members() != LazyMembers::Off;
+        if room.view().partial && !lazily {
+            // Who wants all members is told of the room once they are known.
+            return Ok(false);
+        }
+        let completed = since.is_some_and(|since| room.whole_since() > since);
+        let since = since.filter(|_| lazily || !completed);
+        let fresh = completed || since.is_none_or(|since| room.last_position() > since);
         let ephemeral = self.ephemeral(room, since).await?;
         if !fresh && !self.full_state && ephemeral.is_empty() && account_data.is_empty() {
             return Ok(false);
@@ -81,8 +88,8 @@ impl Round<'_> {
         )
         .await?;
         match (self.since, since) {
-            (Some(_), Some(_)) => self.note_company(&timeline, &state).await?,
-            (Some(_), None) => self.note_room(room, true).await?,
+            (Some(_), Some(_)) if !completed => self.note_company(&timeline, &state).await?,
+            (Some(_), _) => self.note_room(room, true).await?,
             (None, _) => {}
         }
         if timeline.events.is_empty()
@@ -90,6 +97,7 @@ impl Round<'_> {
             && ephemeral.is_empty()
             && account_data.is_empty()
             && since.is_some()
+            && !completed
         {
             return Ok(false);
         }
@@ -100,7 +108,7 @@ impl Round<'_> {
         let mut data = Vec::new();
         write_account_data(&mut data, account_data);
         json::events(&mut entry, out, "account_data", &data);
-        if since.is_none() || timeline.members_changed || self.full_state {
+        if since.is_none() || completed || timeline.members_changed || self.full_state {
             self.summary(out, &mut entry, room).await?;
         }
         self.unread(out, &mut entry, room).await?;

@@ -125,6 +125,7 @@ pub async fn joined_members(
     request: Ruma<joined_members_v3::v3::Request>,
 ) -> Result<JsonBytes, ApiError> {
     let room = services.rooms.joined_room(&request.body.room_id, request.session.user).await?;
+    services.rooms.whole(&room).await?;
     let members = services.rooms.joined_members(room.number).await?;
     let mut joined = BTreeMap::new();
     for step in members.chunks(STEP) {

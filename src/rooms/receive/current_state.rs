@@ -13,6 +13,14 @@ pub(super) async fn check(writer: &Writer, pdu: &Pdu, before: StateRoot) -> Resu
     if current == before {
         return Ok(Ok(()));
     }
-    let state = writer.rooms.auth_state_at(&writer.room, current, pdu).await?;
+    let mut state = writer.rooms.auth_state_at(&writer.room, current, pdu).await?;
+    if let Ok(state) = &mut state
+        && writer.view().partial
+    {
+        for claimed in writer.rooms.claimed_members(&writer.room, pdu).await? {
+            let Some((kind, key)) = claimed.pdu.state_pair() else { continue };
+            state.entry((kind, key.to_owned())).or_insert_with(|| claimed.pdu.clone());
+        }
+    }
     Ok(state.and_then(|state| state_before::check(pdu, &writer.room, &state)))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ruma::{OwnedRoomId, RoomVersionId, events::StateEventType};
+use ruma::{OwnedRoomId, OwnedServerName, RoomVersionId, events::StateEventType};
 
 use super::{ReceiveError, Verified, house_rules, outliers::Ground};
 use crate::{
@@ -27,6 +27,8 @@ pub struct Entrance {
     pub state: Vec<Verified>,
     /// The events that allow the state.
     pub auth_chain: Vec<Verified>,
+    /// The servers in the room, beginning with the one that answered, if members are left out of the state.
+    pub partial: Option<Vec<OwnedServerName>>,
 }
 
 impl Rooms {
@@ -35,7 +37,7 @@ impl Rooms {
     /// # Errors
     /// The state has no create event of this room and version, or does not allow the join.
     pub async fn enter(&self, entrance: Entrance) -> Result<Arc<Room>, ReceiveError> {
-        let Entrance { room_id, version, join, state, auth_chain } = entrance;
+        let Entrance { room_id, version, join, state, auth_chain, partial } = entrance;
         let create = state.iter().chain(&auth_chain).find(|event| is_create(event.pdu())).cloned();
         let create = create.ok_or(ReceiveError::Answer("a room without its create event"))?;
         let mut writer = match self.by_id(&room_id).await? {
@@ -59,7 +61,10 @@ impl Rooms {
                 entries.push((self.parts.store.mint_state_key(&kind, key, &mut writer.batch).await?, Some(*number)));
             }
         }
-        let before = self.parts.tree.apply(StateRoot::EMPTY, &entries, &mut writer.batch).await?;
+        let mut before = self.parts.tree.apply(StateRoot::EMPTY, &entries, &mut writer.batch).await?;
+        if partial.is_some() {
+            before = writer.with_claimed_members(before, join.pdu()).await?;
+        }
         self.check_entrance(&room, join.pdu(), before).await?;
         let mut missing = Vec::new();
         for id in &join.pdu().prev_events {
@@ -69,8 +74,12 @@ impl Rooms {
             }
         }
         let arrival = Arrival { missing, delivered: true, anew: true, ..Arrival::accepted(before) };
-        writer.arrive(join.into_pdu(), arrival).await?;
+        let join = writer.arrive(join.into_pdu(), arrival).await?;
+        writer.enter_partially(join.number, partial.as_deref()).await?;
         writer.commit().await?;
+        if partial.is_some() {
+            self.complete_later(&room);
+        }
         Ok(room)
     }
 

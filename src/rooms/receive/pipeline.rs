@@ -192,6 +192,7 @@ impl Writer {
             [only] => *only,
             states => rooms.resolver.resolve(room.number, &room.rules, states, &mut self.batch).await?,
         };
+        let before = if self.view.partial { self.with_claimed_members(before, &pdu).await? } else { before };
         let verdict = self.verdict(&pdu, before, &footing.known, policy_refusal).await?;
         let outcome = match &verdict {
             Verdict::SoftFailed(reason) => Outcome::SoftFailed(reason.clone()),

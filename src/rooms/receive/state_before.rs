@@ -38,6 +38,17 @@ impl Rooms {
         }
         Ok(Ok(found))
     }
+
+    /// Whether a state allows an event.
+    pub(in crate::rooms) async fn is_allowed_at(
+        &self,
+        room: &Room,
+        state: StateRoot,
+        pdu: &Pdu,
+    ) -> Result<bool, StoreError> {
+        let state = self.auth_state_at(room, state, pdu).await?;
+        Ok(state.and_then(|state| check(pdu, room, &state)).is_ok())
+    }
 }
 
 /// Whether it is known what the room's state was at an event.

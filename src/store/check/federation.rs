@@ -76,6 +76,15 @@ impl Check<'_> {
     /// Which servers are in which rooms, and with how many members.
     fn servers_of_rooms(&mut self) -> Result<(), StoreError> {
         let mut joined: HashMap<(RoomNo, ServerNo), u64> = HashMap::new();
+        // As long as its members are not known, each server that is said to be in a room counts as one.
+        self.walk(&PARTIAL, |check, room, record| {
+            for server in record.servers.iter().filter(|_| record.whole_since.is_none()) {
+                if let Some(number) = check.get(&SERVER_NUMBERS, server)? {
+                    *joined.entry((room, ServerNo(number))).or_default() += 1;
+                }
+            }
+            Ok(())
+        })?;
         self.walk(&MEMBERS, |check, (room, user), record| {
             if record.local || record.membership != Membership::Join {
                 return Ok(());

@@ -63,7 +63,7 @@ pub static SERVER_ROOMS: Table<(ServerNo, RoomNo), ServerRoomRecord> = Table::ro
 pub static AWAITED: Table<(RoomNo, String, EventNo), ()> = Table::rows(44, "awaited");
 /// Auth events of state events: what auth chains are made of. Written with the event itself.
 pub static AUTH_EDGES: Table<(RoomNo, EventNo), AuthRecord> = Table::rows(45, "auth_edges");
-/// Rooms that are being joined with partial state (MSC3706): what is still to be fetched.
+/// Rooms that were joined with partial state (MSC3706): what is still to be fetched, or when the rest has come.
 pub static PARTIAL: Table<RoomNo, PartialRecord> = Table::rows(46, "partial");
 
 /// The room's state before and after an event came, where that is not the state at the event: (room, order).
@@ -130,8 +130,11 @@ pub struct AuthRecord {
 pub struct PartialRecord {
     /// The join event of this server; the state before it is asked for.
     pub event: EventNo,
-    /// Servers that were in the room, to be asked: those that answered the join first.
+    /// Servers that were in the room, to be asked and told: the one that answered the join first. None once the members
+    /// are known.
     pub servers: Vec<String>,
+    /// Since when all members are known.
+    pub whole_since: Option<Position>,
 }
 
 /// What a local user is to a room that this server is not in.

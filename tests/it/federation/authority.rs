@@ -3,11 +3,13 @@
 use std::{fs, path::Path, sync::LazyLock};
 
 use homeroom::config::Config;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
 
 static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(|| {
     let mut params = CertificateParams::default();
+    // Not the name that its certificates bear by default: OpenSSL takes those for self-signed then.
+    params.distinguished_name.push(DnType::CommonName, "Authority of Homeroom's tests");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 });

@@ -95,10 +95,12 @@ impl Known {
     }
 
     /// The ids of what allows an event of this type; `target` is its state key.
-    fn auth(&self, kind: &str, target: Option<&str>, sender: &str) -> Vec<String> {
+    fn auth(&self, kind: &str, target: Option<&str>, sender: &str, content: &Value) -> Vec<String> {
         let mut pairs = vec![("m.room.create", ""), ("m.room.power_levels", ""), ("m.room.member", sender)];
         if kind == "m.room.member" {
-            pairs.push(("m.room.join_rules", ""));
+            if matches!(content["membership"].as_str(), Some("join" | "invite" | "knock")) {
+                pairs.push(("m.room.join_rules", ""));
+            }
             pairs.extend(target.filter(|target| *target != sender).map(|target| ("m.room.member", target)));
         }
         let known = |(kind, key): (&str, &str)| self.state.get(&(kind.to_owned(), key.to_owned())).cloned();
@@ -172,12 +174,12 @@ impl Hosted {
     /// What is answered to who wants to make a join.
     pub(crate) fn template(&self, received: &Received) -> Reply {
         self.with(received, |known| {
-            let user = received.segment(4);
+            let (user, content) = (received.segment(4), json!({ "membership": "join" }));
             let depth = known.events[&known.tip]["depth"].as_u64().unwrap() + 1;
             Reply::ok(json!({ "room_version": "11", "event": {
                 "type": "m.room.member", "room_id": received.segment(3), "sender": user, "state_key": user,
-                "content": { "membership": "join" }, "prev_events": [known.tip], "depth": depth,
-                "auth_events": known.auth("m.room.member", None, &user), "origin_server_ts": 1,
+                "content": content, "prev_events": [known.tip], "depth": depth,
+                "auth_events": known.auth("m.room.member", None, &user, &content), "origin_server_ts": 1,
             } }))
         })
     }
@@ -236,7 +238,7 @@ impl<'a> Host<'a> {
         let depth = prev.iter().filter_map(|id| known.events.get(*id)?["depth"].as_u64()).max().unwrap_or(0);
         let mut event = json!({
             "type": kind, "room_id": self.id, "sender": sender, "content": content, "prev_events": prev,
-            "auth_events": known.auth(kind, key, sender), "depth": depth + 1, "origin_server_ts": 1_700_000_000_000_u64,
+            "auth_events": known.auth(kind, key, sender, &content), "depth": depth + 1, "origin_server_ts": 1_700_000_000_000_u64,
         });
         if let Some(key) = key {
             event["state_key"] = json!(key);

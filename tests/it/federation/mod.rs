@@ -4,16 +4,17 @@
 //! - `pair`: two servers, and how to make a third
 //! - `fake`: another server, played by the test
 //! - `guest`: somebody of it in a room of ours; `host`: rooms of its own
-//! - `ingest`, `security`: what it may do, and is not believed
+//! - `ingest`, `security`, `bounds`: what it may do, and is not believed
 //! - `early`, `redactions`: what comes the wrong way round
 //! - `listeners`: what is served where
-//! - `policy_server`: rooms where a server looks at every event first
 //! - `partial`: rooms joined before their members are known
 //! - `third_party`: people of whom only an e-mail address is known; `identity`: who knows whose it is
-//! - `faults`, `killed`: what goes wrong there and here
+//! - `policy_server`: rooms where a server looks at every event first
+//! - `faults`, `killed`, `killed_to_device`: what goes wrong there and here
 //! - `outbound`, `outbound_failures`, `outbound_crash`: what goes to other servers
 
 mod authority;
+mod bounds;
 mod devices;
 mod directory;
 mod early;
@@ -27,6 +28,7 @@ mod ingest;
 mod invite;
 mod join;
 mod killed;
+mod killed_to_device;
 mod knock;
 mod leave;
 mod listeners;
@@ -35,6 +37,7 @@ mod outbound;
 mod outbound_crash;
 mod outbound_failures;
 mod pair;
+mod partial;
 mod policy_server;
 mod profile;
 mod reading;
@@ -43,10 +46,10 @@ mod restricted;
 mod retention;
 mod review;
 mod security;
+mod third_party;
 mod to_device;
 
 pub(crate) use self::{
     fake::{Fake, Received, Reply},
     pair::{Pair, server, server_at},
 };
-mod third_party;

@@ -1,9 +1,9 @@
 //! Joining a room through a server that is in it.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{collections::HashSet, fmt::Write as _, sync::Arc};
 
 use ruma::{
-    OwnedRoomId, RoomId, ServerName,
+    OwnedRoomId, OwnedServerName, RoomId, ServerName,
     api::federation::membership::{
         create_join_event::v2::{self as create_join_event, RoomState},
         prepare_join_event::v1 as prepare_join_event,
@@ -19,7 +19,7 @@ use super::{
     template::Template,
 };
 use crate::{
-    event::{Pdu, room_version},
+    event::{Pdu, room_version, sign::same_but_signatures},
     remote::{RemoteError, Terms},
     rooms::{
         Room, Rooms, RoomsError,
@@ -30,6 +30,8 @@ use crate::{
 
 /// Events of a state or of an auth chain that are looked at.
 const EVENTS_MAX: usize = 200_000;
+/// Servers that an answer without members may name as being in the room.
+const SERVERS_MAX: usize = 10_000;
 
 /// A join that another server has accepted.
 struct Accepted {
@@ -93,7 +95,7 @@ impl Rooms {
         let accepted = self.ask_in(server, person, room_id, join, template).await?;
         match here {
             Some(room) => self.receive_join(room, server, accepted.join).await,
-            None => self.enter_with(room_id, accepted).await,
+            None => self.enter_with(server, room_id, accepted).await,
         }
     }
 
@@ -131,7 +133,7 @@ impl Rooms {
         content.authorised_via.clone_from(&template.authorised_via);
         let event = self.build_member(&person.user_id, room_id, content, &template)?;
         let answer = self.send_join(server, room_id, &event).await?;
-        if answer.state.len() > EVENTS_MAX || answer.auth_chain.len() > EVENTS_MAX || answer.members_omitted {
+        if answer.state.len() > EVENTS_MAX || answer.auth_chain.len() > EVENTS_MAX {
             return Err(RoomsError::Unreachable("it answers with a state of no use".to_owned()));
         }
         let join = match (&answer.event, &template.authorised_via) {
@@ -139,7 +141,7 @@ impl Rooms {
             (Some(signed), Some(_)) => {
                 let signed = self.verify_one(room_id, &template.rules, signed.get()).await;
                 let signed = signed.map_err(|error| RoomsError::Unreachable(format!("it has not vouched: {error}")))?;
-                if signed.pdu().event_id != event.event_id {
+                if signed.pdu().event_id != event.event_id || !same_but_signatures(signed.pdu(), &event) {
                     return Err(RoomsError::Unreachable("it has signed another event".to_owned()));
                 }
                 signed
@@ -153,7 +155,8 @@ impl Rooms {
     async fn send_join(&self, server: &ServerName, room_id: &RoomId, event: &Pdu) -> Result<RoomState, RoomsError> {
         let terms = Terms::large().within(SEND_TIME);
         let raw = raw(event)?;
-        let request = create_join_event::Request::new(room_id.to_owned(), event.event_id.clone(), raw);
+        let mut request = create_join_event::Request::new(room_id.to_owned(), event.event_id.clone(), raw);
+        request.omit_members = true;
         match self.parts.remote.send_with(server, request, terms).await {
             Ok(answer) => Ok(answer.room_state),
             Err(error) if is_unrecognized(&error) => {
@@ -170,12 +173,13 @@ impl Rooms {
     }
 
     /// This server comes into the room.
-    async fn enter_with(&self, room_id: &RoomId, accepted: Accepted) -> Result<(), RoomsError> {
+    async fn enter_with(&self, server: &ServerName, room_id: &RoomId, accepted: Accepted) -> Result<(), RoomsError> {
         let Accepted { template, join, answer } = accepted;
-        let RoomState { state, auth_chain, .. } = answer;
+        let RoomState { state, auth_chain, members_omitted, servers_in_room, .. } = answer;
+        let partial = members_omitted.then(|| in_room(server, servers_in_room.unwrap_or_default()));
         let state = self.verified_of(room_id, &template, &state).await;
         let auth_chain = self.verified_of(room_id, &template, &auth_chain).await;
-        let entrance = Entrance { room_id: room_id.to_owned(), version: template.version, join, state, auth_chain };
+        let entrance = Entrance { room_id: room_id.to_owned(), version: template.version, join, state, auth_chain, partial };
         self.enter(entrance).await?;
         Ok(())
     }
@@ -202,6 +206,20 @@ impl Rooms {
             Outcome::SoftFailed(reason) | Outcome::Rejected(reason) => Err(RoomsError::Forbidden(reason)),
         }
     }
+}
+
+/// The servers in a room as the answer to a join names them, the one that gave it first.
+fn in_room(answered: &ServerName, named: Vec<String>) -> Vec<OwnedServerName> {
+    let mut servers = vec![answered.to_owned()];
+    let mut seen: HashSet<OwnedServerName> = servers.iter().cloned().collect();
+    for name in named.into_iter().take(SERVERS_MAX) {
+        if let Ok(name) = OwnedServerName::try_from(name)
+            && seen.insert(name.clone())
+        {
+            servers.push(name);
+        }
+    }
+    servers
 }
 
 /// The first version's answer.

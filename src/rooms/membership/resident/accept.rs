@@ -37,7 +37,7 @@ impl Rooms {
     /// [`RoomsError::NoRoom`]; [`RoomsError::Invalid`] for what is no join of the room and event in the path;
     /// [`RoomsError::Forbidden`], [`RoomsError::UnableToAuthorise`], [`RoomsError::UnableToGrant`].
     pub async fn accept_join(&self, handed: &Handed<'_>, omit_members: bool) -> Result<JoinAnswer, RoomsError> {
-        let room = self.resident_room(handed.room_id, handed.origin).await?;
+        let room = self.whole_resident_room(handed.room_id, handed.origin).await?;
         let pdu = Self::check_handed(&room, handed, &MembershipState::Join)?;
         self.check_newcomer(&room, &pdu.sender).await?;
         let before: Vec<OwnedServerName> = self.servers_in(&room).await?;
@@ -62,7 +62,7 @@ impl Rooms {
     /// # Errors
     /// As [`Self::accept_join`].
     pub async fn accept_knock(&self, handed: &Handed<'_>) -> Result<Vec<Arc<Event>>, RoomsError> {
-        let room = self.resident_room(handed.room_id, handed.origin).await?;
+        let room = self.whole_resident_room(handed.room_id, handed.origin).await?;
         let pdu = Self::check_handed(&room, handed, &MembershipState::Knock)?;
         self.check_newcomer(&room, &pdu.sender).await?;
         let event = self.take_in(&room, handed.origin, &pdu.json).await?;
@@ -103,8 +103,17 @@ impl Rooms {
         Ok((signed.json, true))
     }
 
-    /// Puts an event through the checks of every received event, and adds it. The other servers in the room are told.
+    /// Puts an event through the checks of every received event, and adds it. The other servers in the room are told. It
+    /// goes on when the server that handed it over goes away: half of it would leave the room with an event that nobody
+    /// was told of.
     async fn take_in(&self, room: &Arc<Room>, origin: &ServerName, text: &str) -> Result<Arc<Event>, RoomsError> {
+        let (rooms, room, origin) = (self.clone(), room.clone(), origin.to_owned());
+        let text: Box<str> = text.into();
+        let task = tokio::spawn(async move { rooms.take_in_whole(&room, &origin, &text).await });
+        task.await.map_err(|_| RoomsError::Unreachable("it was cut short".to_owned()))?
+    }
+
+    async fn take_in_whole(&self, room: &Arc<Room>, origin: &ServerName, text: &str) -> Result<Arc<Event>, RoomsError> {
         let forbidden = |reason: String| RoomsError::Forbidden(reason);
         let verified = self.verify_one(&room.id, &room.rules, text).await;
         let verified = verified.map_err(|error| forbidden(error.to_string()))?;

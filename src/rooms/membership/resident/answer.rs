@@ -9,6 +9,8 @@ use crate::{
     store::{Event, EventNo, StoreError, schema::rooms::AUTH_EDGES, state_tree::StateRoot},
 };
 
+/// Members of a room that is given whole to whoever joins.
+const WHOLE_MAX: u64 = 100;
 /// Members named where a room has no name of its own (spec v1.19, Client-Server API `m.heroes`).
 const HEROES: usize = 5;
 /// Members that are looked through for them.
@@ -38,6 +40,8 @@ impl Rooms {
         servers: Option<Vec<OwnedServerName>>,
     ) -> Result<JoinAnswer, RoomsError> {
         let before = join.header.state_before;
+        // A small room is given whole: to ask for the rest later would cost more.
+        let servers = servers.filter(|_| room.view().joined_count > WHOLE_MAX);
         let state = match &servers {
             None => self.parts.tree.entries(before).await?.into_iter().map(|(_, number)| number).collect(),
             Some(_) => self.state_for_partial(room, before, &join.pdu.sender).await?,

@@ -41,6 +41,17 @@ impl Rooms {
         Err(RoomsError::Forbidden("Your server is denied by the access list of this room".to_owned()))
     }
 
+    /// The same, for those who want to come in: who may, and into what, is not known as long as members are missing.
+    /// Another server knows.
+    pub(in crate::rooms::membership) async fn whole_resident_room(
+        &self,
+        room_id: &RoomId,
+        origin: &ServerName,
+    ) -> Result<Arc<Room>, RoomsError> {
+        let room = self.resident_room(room_id, origin).await?;
+        if room.view().partial { Err(RoomsError::NoRoom) } else { Ok(room) }
+    }
+
     /// Where the join, leave or knock of a user of another server would stand, if the room allows it. `versions` are the
     /// room versions that their server knows; `None` where it does not say.
     ///
@@ -59,7 +70,10 @@ impl Rooms {
         if user_id.server_name() != origin {
             return Err(RoomsError::Forbidden("the user is of another server".to_owned()));
         }
-        let room = self.resident_room(room_id, origin).await?;
+        let room = match membership {
+            MembershipState::Leave => self.resident_room(room_id, origin).await?,
+            _ => self.whole_resident_room(room_id, origin).await?,
+        };
         self.check_newcomer(&room, user_id).await?;
         if versions.is_some_and(|versions| !versions.contains(&room.version)) {
             return Err(RoomsError::IncompatibleVersion(room.version.clone()));

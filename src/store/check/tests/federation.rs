@@ -67,7 +67,7 @@ async fn what_stands_beside_a_rooms_events_leads_to_them() {
         batch.put(&GAPS, &(s.room, -8), &GapRecord { missing: vec![], next: -9, floor: -10 });
         batch.put(&AWAITED, &(s.room, "$x".into(), nowhere), &());
         batch.put(&AUTH_EDGES, &(s.room, nowhere), &AuthRecord { auth_events: vec![], power_levels: false });
-        batch.put(&PARTIAL, &s.room, &PartialRecord { event: nowhere, servers: vec![] });
+        batch.put(&PARTIAL, &s.room, &PartialRecord { event: nowhere, servers: vec![], whole_since: None });
     })
     .await;
     // The members are not those of the state in which the room is said to be.

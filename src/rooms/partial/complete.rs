@@ -1,0 +1,211 @@
+//! What becomes of a room that was joined without its members when they are there.
+//!
+//! Every state since the join lacked members, and may hold some that an event only claimed. So each event's states are
+//! made anew, in the order of the timeline, from the whole state before the join; an event that they do not allow
+//! changes nothing any more. Rows of members say then what they would say had the whole state come with the join.
+
+use std::collections::HashMap;
+
+use super::servers::stand_at;
+use crate::{
+    rooms::{Extremity, RoomsError, Writer, append::move_ends, effects::OrderedRow, writer::settled},
+    store::{
+        Event, EventNo, Order, StoreError,
+        events::StatesAt,
+        schema::rooms::{HEADS, HeadRecord, PARTIAL, PartialRecord, STANDS, StandRecord, TIMELINE},
+        state_tree::{StateChange, StateRoot},
+    },
+};
+
+/// Events of the timeline that are read at once.
+const PAGE: usize = 500;
+
+/// The states made anew so far.
+struct Course {
+    /// The state before the join.
+    whole: StateRoot,
+    /// After each event since.
+    after: HashMap<EventNo, StateRoot>,
+    /// Where the room stood.
+    ends: Vec<Extremity>,
+    state: StateRoot,
+}
+
+impl Writer {
+    /// Brings in the members of a room that was joined without them. `whole` is the state before the join.
+    pub(super) async fn complete(
+        &mut self,
+        record: &PartialRecord,
+        join: &Event,
+        whole: StateRoot,
+    ) -> Result<(), RoomsError> {
+        // What others have handed over is in the tables before they are read.
+        settled(&self.rooms).await?;
+        let mut course = Course { whole, after: HashMap::new(), ends: Vec::new(), state: StateRoot::EMPTY };
+        let mut from = join.order;
+        loop {
+            let (room, store) = (self.room.number, self.rooms.store().clone());
+            let page = store.range(&TIMELINE, &(room, from), &(room, i64::MAX), Order::Ascending, PAGE).await?;
+            let Some(((_, last), _)) = page.last() else { break };
+            from = last.saturating_add(1);
+            for (_, number) in page {
+                let event = self.rooms.parts.events.require(room, number).await?;
+                self.judge_anew(&event, join, &mut course).await?;
+            }
+        }
+        let changes = self.stand_anew(&mut course).await?;
+        self.take_effect(changes, join).await?;
+        self.end_partial(record).await?;
+        Ok(())
+    }
+
+    /// The states at an event, and where the room stood when it came.
+    async fn judge_anew(&mut self, event: &Event, join: &Event, course: &mut Course) -> Result<(), RoomsError> {
+        let parts = self.rooms.parts.clone();
+        let before = if event.number == join.number { course.whole } else { self.before_anew(event, course).await? };
+        let (mut after, mut replaces) = (before, None);
+        if let Some((kind, key)) = event.pdu.state_pair() {
+            let pair = parts.store.mint_state_key(&kind, key, &mut self.batch).await?;
+            replaces = parts.tree.get(before, pair).await?;
+            if self.rooms.is_allowed_at(&self.room, before, &event.pdu).await? {
+                after = parts.tree.apply(before, &[(pair, Some(event.number))], &mut self.batch).await?;
+            } else {
+                tracing::info!(room = %self.room.id, event = %event.pdu.event_id, "taken back: members do not allow it");
+            }
+        }
+        course.after.insert(event.number, after);
+        parts.events.restate(event, StatesAt { before, after, replaces }, &mut self.batch);
+        self.stand_then(event, after, before, course).await
+    }
+
+    /// The state that an event's predecessors come to.
+    async fn before_anew(&mut self, event: &Event, course: &Course) -> Result<StateRoot, RoomsError> {
+        let mut states = Vec::new();
+        for id in &event.pdu.prev_events {
+            let Some(prev) = self.rooms.parts.events.in_room(self.room.number, id).await? else { continue };
+            let state = match course.after.get(&prev.number) {
+                Some(state) => *state,
+                // It does not count, or is from before the join: nothing was made anew of it.
+                None => self.filled_up(prev.header.state_after, course.whole).await?,
+            };
+            if !state.is_empty() && !states.contains(&state) {
+                states.push(state);
+            }
+        }
+        if states.is_empty() {
+            return Ok(self.filled_up(event.header.state_before, course.whole).await?);
+        }
+        self.come_to(&states).await
+    }
+
+    async fn come_to(&mut self, states: &[StateRoot]) -> Result<StateRoot, RoomsError> {
+        match states {
+            [only] => Ok(*only),
+            several => {
+                let resolver = &self.rooms.resolver;
+                Ok(resolver.resolve(self.room.number, &self.room.rules, several, &mut self.batch).await?)
+            }
+        }
+    }
+
+    /// A state with what it lacks of another.
+    async fn filled_up(&mut self, state: StateRoot, whole: StateRoot) -> Result<StateRoot, StoreError> {
+        if state.is_empty() {
+            return Ok(state);
+        }
+        let tree = &self.rooms.parts.tree;
+        let differences = tree.diff(state, whole).await?;
+        let lacking: Vec<_> =
+            differences.iter().filter(|change| change.old.is_none()).map(|c| (c.key, c.new)).collect();
+        tree.apply(state, &lacking, &mut self.batch).await
+    }
+
+    /// What readers who follow the timeline hold before and after an event.
+    async fn stand_then(
+        &mut self,
+        event: &Event,
+        after: StateRoot,
+        before: StateRoot,
+        course: &mut Course,
+    ) -> Result<(), RoomsError> {
+        let first = course.ends.is_empty();
+        let stood = course.state;
+        if first || self.room.gap_for(&event.pdu.event_id).is_none() {
+            let end = Extremity { state: after, ..Extremity::of(event) };
+            let states = move_ends(&mut course.ends, &event.pdu, end, stood);
+            course.state = self.come_to(&states).await?;
+        }
+        let key = (self.room.number, event.order);
+        let stand = StandRecord { before: stood, after: course.state };
+        if first || (stand.before == before && stand.after == after) {
+            self.batch.delete(&STANDS, &key);
+        } else {
+            self.room.note_detour();
+            self.batch.put(&STANDS, &key, &stand);
+        }
+        Ok(())
+    }
+
+    /// Where the room stands now: at the ends it had, with their states as they are known now.
+    async fn stand_anew(&mut self, course: &mut Course) -> Result<Vec<StateChange>, RoomsError> {
+        let mut states = Vec::new();
+        let mut ends = std::mem::take(&mut self.view.extremities);
+        for end in &mut ends {
+            end.state = match course.after.get(&end.number) {
+                Some(state) => *state,
+                None => self.filled_up(end.state, course.whole).await?,
+            };
+            if !states.contains(&end.state) {
+                states.push(end.state);
+            }
+        }
+        self.view.extremities = ends;
+        let old = self.view.state;
+        // Where the ends are as they came to be one by one, so is the state.
+        let same = course.ends.iter().map(|end| end.number).eq(self.view.extremities.iter().map(|end| end.number));
+        self.view.state = if same { course.state } else { self.come_to(&states).await? };
+        if self.view.forked {
+            let extremities = self.view.extremities.iter().map(|end| end.number).collect();
+            self.batch.put(&HEADS, &self.room.number, &HeadRecord { extremities, state: self.view.state });
+        }
+        Ok(self.rooms.parts.tree.diff(old, self.view.state).await?)
+    }
+
+    /// The changes of the room's state take effect as of the event that made them, or as of the join.
+    async fn take_effect(&mut self, changes: Vec<StateChange>, join: &Event) -> Result<(), RoomsError> {
+        let parts = self.rooms.parts.clone();
+        let mut rows: Vec<(i64, OrderedRow)> = Vec::with_capacity(changes.len());
+        for change in &changes {
+            let row = self.effects.state(&parts, &self.room, &mut self.view, change, &mut self.batch).await?;
+            let Some(row) = row else { continue };
+            let order = match change.new {
+                Some(number) => parts.events.require(self.room.number, number).await?.order,
+                None => Event::UNPLACED,
+            };
+            let order = if order == Event::UNPLACED { join.order } else { order };
+            rows.push((order, row));
+        }
+        self.batch.rows_later(move |made| {
+            for (order, row) in rows {
+                row(order, made);
+            }
+        });
+        Ok(())
+    }
+
+    /// The room is no longer one of which members are missing: they are known, or not wanted any more.
+    pub(super) async fn end_partial(&mut self, record: &PartialRecord) -> Result<(), StoreError> {
+        let servers: Vec<_> = record.server_names().collect();
+        let rows = self.release_servers(servers.iter().map(AsRef::as_ref)).await?;
+        self.view.partial = false;
+        let (room, event) = (self.room.clone(), record.event);
+        let number = room.number;
+        self.batch.at_position(move |at, made| {
+            stand_at(at, rows, made);
+            let record = PartialRecord { event, servers: Vec::new(), whole_since: Some(at) };
+            made.put(&PARTIAL, &number, &record);
+        });
+        self.batch.on_publish(move |at| room.set_whole_since(at));
+        Ok(())
+    }
+}

@@ -1,0 +1,209 @@
+//! Fetching the members of a room that was joined without them: in the background, one server after the other, until it
+//! succeeds or nobody of this server is in the room any more. It goes on after a restart.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use parking_lot::Mutex;
+use ruma::{OwnedServerName, ServerName};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::{
+    rooms::{Room, Rooms, RoomsError, receive::ReceiveError, registry::LIST_MAX},
+    store::{
+        Order, RoomNo, StoreError,
+        schema::rooms::{PARTIAL, PartialRecord},
+    },
+};
+
+/// Rooms whose members are fetched at once: each holds a whole state in memory.
+const AT_ONCE: usize = 2;
+/// Servers that are asked before a pause, beginning with the one that answered the join.
+const SERVERS_MAX: usize = 5;
+/// The first pause, doubled with each failure.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause.
+const PAUSE_MAX: Duration = Duration::from_mins(30);
+/// How long a client waits for the members of a room.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Rooms whose members are to be fetched.
+pub(in crate::rooms) struct Completions {
+    /// Those of which the task does not know yet. At most as many as rooms were joined since it looked.
+    new: Mutex<Vec<Arc<Room>>>,
+    wake: Notify,
+    places: Semaphore,
+    /// Told whenever one is done.
+    done: Notify,
+}
+
+impl Default for Completions {
+    fn default() -> Self {
+        let places = Semaphore::new(AT_ONCE);
+        Self { new: Mutex::default(), wake: Notify::new(), places, done: Notify::new() }
+    }
+}
+
+/// What one attempt came to.
+enum Attempt {
+    /// Nothing is to be fetched.
+    Done,
+    /// What was to be fetched is here, or not wanted any more; there may be something else.
+    Overtaken,
+    /// Nobody has given them.
+    Failed,
+}
+
+impl Rooms {
+    /// Fetches the members of rooms that are joined without them, and of those that were when the server was stopped.
+    /// Runs until it is dropped.
+    pub async fn keep_whole(self) {
+        let completions = &self.writes.completions;
+        if let Err(error) = self.resume().await {
+            tracing::error!(%error, "rooms whose members are to be fetched cannot be read");
+        }
+        let (mut under_way, mut rooms) = (FuturesUnordered::new(), HashSet::new());
+        loop {
+            tokio::select! {
+                () = completions.wake.notified() => {}
+                Some(number) = under_way.next() => {
+                    rooms.remove(&number);
+                    completions.done.notify_waiters();
+                }
+            }
+            for room in std::mem::take(&mut *completions.new.lock()) {
+                if rooms.insert(room.number) {
+                    under_way.push(self.complete_some_time(room));
+                }
+            }
+        }
+    }
+
+    async fn resume(&self) -> Result<(), StoreError> {
+        let rows = self.store().range(&PARTIAL, &RoomNo(0), &RoomNo(u64::MAX), Order::Ascending, LIST_MAX).await?;
+        for (number, record) in rows {
+            if record.whole_since.is_none()
+                && let Some(room) = self.get(number).await?
+            {
+                self.complete_later(&room);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all members of a room are known, as long as somebody who asks for them can be expected to.
+    ///
+    /// # Errors
+    /// [`RoomsError::Unreachable`] when it takes longer.
+    pub async fn whole(&self, room: &Room) -> Result<(), RoomsError> {
+        if !room.view().partial {
+            return Ok(());
+        }
+        let waiting = self.until_whole(room);
+        let late = || RoomsError::Unreachable("the members of this room are still being fetched".to_owned());
+        self.parts.clock.timeout(PATIENCE, waiting).await.ok_or_else(late)
+    }
+
+    /// Waits until all members of a room are known, however long that takes.
+    pub(in crate::rooms) async fn until_whole(&self, room: &Room) {
+        loop {
+            let done = self.writes.completions.done.notified();
+            tokio::pin!(done);
+            done.as_mut().enable();
+            if !room.view().partial {
+                return;
+            }
+            done.await;
+        }
+    }
+
+    /// Has the members of a room fetched.
+    pub(in crate::rooms) fn complete_later(&self, room: &Arc<Room>) {
+        self.writes.completions.new.lock().push(room.clone());
+        self.writes.completions.wake.notify_one();
+    }
+
+    async fn complete_some_time(&self, room: Arc<Room>) -> RoomNo {
+        let mut pause = PAUSE;
+        loop {
+            match self.try_to_complete(&room).await {
+                Ok(Attempt::Done) => return room.number,
+                // Another join began meanwhile.
+                Ok(Attempt::Overtaken) => pause = PAUSE,
+                Ok(Attempt::Failed) => {
+                    tracing::info!(room = %room.id, ?pause, "nobody gives the members of a room");
+                    self.parts.clock.sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+                Err(error) => {
+                    tracing::error!(room = %room.id, %error, "fetching the members of a room has ended early");
+                    return room.number;
+                }
+            }
+        }
+    }
+
+    async fn try_to_complete(&self, room: &Arc<Room>) -> Result<Attempt, StoreError> {
+        let Some(record) = self.partial_record(room).await? else { return Ok(Attempt::Done) };
+        if room.view().joined.is_empty() {
+            self.leave_incomplete(room).await?;
+            return Ok(Attempt::Overtaken);
+        }
+        let _place = self.writes.completions.places.acquire().await;
+        for server in record.server_names().take(SERVERS_MAX) {
+            match self.complete_from(room, &server, &record).await {
+                Ok(()) => return Ok(Attempt::Overtaken),
+                Err(ReceiveError::Store(error)) => return Err(error),
+                Err(error) => tracing::debug!(room = %room.id, %server, %error, "members cannot be had"),
+            }
+        }
+        Ok(Attempt::Failed)
+    }
+
+    /// What is still to be fetched.
+    pub(super) async fn partial_record(&self, room: &Room) -> Result<Option<PartialRecord>, StoreError> {
+        let record = self.store().get(&PARTIAL, &room.number).await?;
+        Ok(record.filter(|record| record.whole_since.is_none()))
+    }
+
+    async fn complete_from(
+        &self,
+        room: &Arc<Room>,
+        server: &ServerName,
+        record: &PartialRecord,
+    ) -> Result<(), ReceiveError> {
+        let join = self.parts.events.require(room.number, record.event).await?;
+        let (whole, batch) = Box::pin(self.state_before_from(room, server, &join.pdu.event_id)).await?;
+        self.parts.store.commit(batch).await?;
+        let mut writer = self.writer(room).await;
+        // Who holds the lock sees whether it was left, or joined anew, meanwhile.
+        if writer.view().joined.is_empty() || self.partial_record(room).await?.as_ref() != Some(record) {
+            return Ok(());
+        }
+        writer.complete(record, &join, whole).await?;
+        writer.commit().await?;
+        self.writes.completions.done.notify_waiters();
+        tracing::info!(room = %room.id, %server, "all members of a room are known");
+        Ok(())
+    }
+
+    /// Nobody is in the room any more: its members are not fetched.
+    async fn leave_incomplete(&self, room: &Arc<Room>) -> Result<(), StoreError> {
+        let mut writer = self.writer(room).await;
+        if !writer.view().joined.is_empty() {
+            return Ok(());
+        }
+        if let Some(record) = self.partial_record(room).await? {
+            writer.end_partial(&record).await?;
+            writer.commit().await?;
+        }
+        Ok(())
+    }
+}
+
+impl PartialRecord {
+    /// The servers that can be asked.
+    pub(in crate::rooms) fn server_names(&self) -> impl Iterator<Item = OwnedServerName> {
+        self.servers.iter().filter_map(|server| ServerName::parse(server).ok())
+    }
+}
