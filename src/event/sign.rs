@@ -19,7 +19,7 @@ use ruma::{
 use zeroize::Zeroizing;
 
 pub use self::{
-    cosign::cosigned,
+    cosign::{cosigned, same_but_signatures},
     policy::{PolicyError, is_for_policy_server, verify_policy, with_policy_signature},
     third_party::answering_keys,
     verify::{redact_if_hash_wrong, required_servers, signing_keys, verify},

@@ -28,6 +28,17 @@ pub fn cosigned(pdu: &Pdu, key: &SigningKey, rules: &RoomVersionRules) -> Result
     Pdu::from_stored(pdu.event_id.clone(), json)
 }
 
+/// Whether two texts of one event say the same, whoever has signed them and whatever stands outside of what is signed.
+pub fn same_but_signatures(one: &Pdu, other: &Pdu) -> bool {
+    let bare = |pdu: &Pdu| -> Option<String> {
+        let mut object = Object::parse(pdu.json.as_bytes(), Numbers::Lenient, DEPTH_MAX).ok()?;
+        object.remove("signatures");
+        object.remove("unsigned");
+        Some(object.to_text())
+    };
+    bare(one).is_some_and(|text| bare(other).is_some_and(|other| text == other))
+}
+
 fn object_of(value: Option<Value<'_>>) -> Object<'_> {
     match value {
         Some(Value::Object(object)) => object,
@@ -68,6 +79,14 @@ mod tests {
         assert!(verify(&alone, &keys, &rules).is_err(), "the voucher's server has not signed");
         let both = cosigned(&alone, &second, &rules).unwrap();
         assert_eq!(both.event_id, alone.event_id);
+        assert!(same_but_signatures(&both, &alone));
+        let later = json!({ "membership": "join", "join_authorised_via_users_server": "@v:b.example", "more": 1 });
+        let later = serde_json::from_str::<serde_json::Value>(&alone.json).map(|mut event| {
+            event["content"] = later;
+            event.to_string()
+        });
+        let later = Pdu::from_stored(alone.event_id.clone(), later.unwrap()).unwrap();
+        assert!(!same_but_signatures(&later, &alone));
         assert_eq!(verify(&both, &keys, &rules).unwrap(), Verified::All);
     }
 }
