@@ -18,8 +18,8 @@ use super::{
 
 /// The most entries that are looked at. Servers send about ten.
 pub const ENTRIES_MAX: usize = 100;
-/// The most that is kept of one invite or knock, in bytes: it stands in every first `/sync` until it is answered.
-pub const STRIPPED_BYTES_MAX: usize = 262_144;
+/// The most that is kept of one invite or knock, in bytes: every `/sync` reads it until it is answered.
+pub const STRIPPED_BYTES_MAX: usize = 65_536;
 
 /// A state event as far as somebody outside the room may see it. Nothing of it is verified.
 #[derive(Debug, Clone)]

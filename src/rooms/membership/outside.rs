@@ -1,6 +1,6 @@
 //! What users of this server are to rooms that it is not in: invited, knocking, or no longer either.
 
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, RoomVersionId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, ServerName};
 
 use super::super::Rooms;
 use crate::{
@@ -12,8 +12,16 @@ use crate::{
     },
 };
 
-/// Invites and knocks of one user that are looked at.
+/// Rooms of one user that are looked at.
 const OUTSIDE_MAX: usize = 10_000;
+/// Invitations of one user that are not answered, by users of one server and by all: every `/sync` reads them. One is
+/// some kilobytes, and 128 at most.
+const INVITES_OF_SERVER_MAX: usize = 50;
+const INVITES_MAX: usize = 300;
+/// Rooms of one user that are over and kept for clients that were away: the newest.
+const OVER_MAX: usize = 100;
+/// What is shown of a room that nobody here is anything to any more.
+const NOTHING_SHOWN: &str = "[]";
 
 /// A room that this server is not in, and what a user is to it.
 #[derive(Debug, Clone)]
@@ -64,7 +72,7 @@ impl Rooms {
         room_id: &RoomId,
         change: OutsideChange,
     ) -> Result<bool, StoreError> {
-        let OutsideChange { record, follows } = change;
+        let OutsideChange { mut record, follows } = change;
         let store = &self.parts.store;
         let turn = self.writes.crossings.outside(room_id).await;
         let mut batch = Batch::new();
@@ -75,7 +83,10 @@ impl Rooms {
                 return Ok(false);
             }
         }
-        if matches!(record.membership, Membership::Invite | Membership::Knock) {
+        if is_over(&record) {
+            NOTHING_SHOWN.clone_into(&mut record.state);
+            self.forget_oldest_over(user, number, &mut batch).await?;
+        } else {
             batch.delete(&FORGOTTEN, &(user, number));
         }
         batch.at_position(move |position, rows| {
@@ -98,11 +109,44 @@ impl Rooms {
         Ok(!joined)
     }
 
+    /// Whether a user may have one more invitation of a server, into a room that this server is not in. Those into rooms
+    /// that they are invited to already do not count: they are replaced.
+    pub(super) async fn has_place_for_invite(
+        &self,
+        user: UserNo,
+        room_id: &RoomId,
+        server: &ServerName,
+    ) -> Result<bool, StoreError> {
+        let number = self.parts.store.room(room_id).await?;
+        let (mut all, mut of_server) = (0, 0);
+        for ((_, room), record) in self.parts.store.prefix(&OUTSIDE, &user, Order::Ascending, OUTSIDE_MAX).await? {
+            if record.membership == Membership::Invite && Some(room) != number {
+                all += 1;
+                of_server += usize::from(record.servers.first().is_some_and(|first| *first == *server));
+            }
+        }
+        Ok(all < INVITES_MAX && of_server < INVITES_OF_SERVER_MAX)
+    }
+
+    /// Makes place for one more room that is over for a user: invitations that are taken back again and again leave no
+    /// more than these behind.
+    async fn forget_oldest_over(&self, user: UserNo, room: RoomNo, batch: &mut Batch) -> Result<(), StoreError> {
+        let rows = self.parts.store.prefix(&OUTSIDE, &user, Order::Ascending, OUTSIDE_MAX).await?;
+        let over = rows.into_iter().filter(|((_, number), record)| *number != room && is_over(record));
+        let mut over: Vec<_> = over.map(|((_, number), record)| (record.position, number)).collect();
+        over.sort_unstable();
+        let too_many = (over.len() + 1).saturating_sub(OVER_MAX);
+        for (_, number) in over.iter().take(too_many) {
+            batch.delete(&OUTSIDE, &(user, *number));
+        }
+        Ok(())
+    }
+
     /// Forgets what a user was to a room from outside, if that is over. `false` when there is nothing to forget.
     pub(super) async fn forget_outside(&self, user: UserNo, room_id: &RoomId) -> Result<bool, StoreError> {
         let _turn = self.writes.crossings.outside(room_id).await;
         let Some(outside) = self.outside(user, room_id).await? else { return Ok(false) };
-        if !matches!(outside.record.membership, Membership::Leave | Membership::Ban) {
+        if !is_over(&outside.record) {
             return Ok(false);
         }
         let mut batch = Batch::new();
@@ -150,6 +194,11 @@ impl Rooms {
         };
         self.put_outside(user, room_id, OutsideChange { record, follows }).await
     }
+}
+
+/// Whether a user is nothing to a room any more.
+fn is_over(record: &OutsideRecord) -> bool {
+    matches!(record.membership, Membership::Leave | Membership::Ban)
 }
 
 /// What is read of an event before anything about it is checked.

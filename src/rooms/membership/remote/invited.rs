@@ -23,6 +23,8 @@ use crate::{
 const SERVERS_MAX: usize = 4;
 /// The same words for whoever cannot be invited: they must not tell who exists.
 const NOBODY: &str = "This user cannot be invited";
+/// Who can be invited, and is by many already. Not a limit of requests: clients would try again at once.
+const TOO_MANY: &str = "This user has to answer other invitations first";
 
 /// An invitation that another server asks this one to sign.
 pub struct Invitation {
@@ -49,8 +51,8 @@ impl Rooms {
     ///
     /// # Errors
     /// [`RoomsError::IncompatibleVersion`]; [`RoomsError::Invalid`] for what is no invitation of the room and event in
-    /// the path; [`RoomsError::Forbidden`] for a sender of another server than asks, and for users who do not exist or
-    /// whom the policy keeps from the inviter: these are told the same.
+    /// the path; [`RoomsError::Forbidden`] for a sender of another server than asks, for users who do not exist or whom
+    /// the policy keeps from the inviter, who are told the same, and for users with too many invitations to answer.
     pub async fn accept_invitation(&self, invitation: Invitation) -> Result<Arc<Pdu>, RoomsError> {
         let rules = room_version::supported(&invitation.version)
             .ok_or_else(|| RoomsError::IncompatibleVersion(invitation.version.clone()))?;
@@ -66,6 +68,9 @@ impl Rooms {
             // This server is in the room: it hears of the invitation like everybody there.
             tracing::debug!(room = %invitation.room_id, %target, "an invitation to a room that is here");
             return Ok(signed);
+        }
+        if !self.has_place_for_invite(user, &invitation.room_id, &invitation.origin).await? {
+            return Err(RoomsError::Forbidden(TOO_MANY.to_owned()));
         }
         let mut servers = vec![invitation.origin.to_string()];
         servers.extend(invitation.via.iter().take(SERVERS_MAX).map(ToString::to_string));
