@@ -8,6 +8,7 @@ use ruma::{
 use super::{destination::Outgoing, service::Inner};
 use crate::{
     event::content,
+    rooms::{Room, Sight},
     store::{
         Batch, Event, Order, Position, ServerNo, StoreError,
         schema::{
@@ -46,16 +47,19 @@ impl Inner {
         Ok(handed_out)
     }
 
-    /// Gives an event to the servers in its room, as it is now; who has come since may see it as well as those who were
-    /// there, for it is one of the last moments.
+    /// Gives an event to the servers in its room, as it is now. Who has come since gets it if they may see it.
     async fn hand_out(&self, event: Outgoing) -> Result<(), StoreError> {
         let (at, room_no) = event;
         let Some(room) = self.parts.rooms.get(room_no).await? else { return Ok(()) };
         let Some(found) = self.event_to_send(room_no, at).await? else { return Ok(()) };
         let origin = found.pdu.sender.server_name();
         let view = room.view();
+        // Nearly always nothing has changed since, and so nobody has come.
+        let moved_on = found.header.state_after != view.state;
         for (server, _) in &*view.servers {
-            self.offer(*server, origin, event).await?;
+            if !moved_on || self.is_meant_for(*server, &room, (&found, at)).await? {
+                self.offer(*server, origin, event).await?;
+            }
         }
         if let Some(server) = self.server_put_out(&found, event).await?
             && !view.has_server(server)
@@ -63,6 +67,22 @@ impl Inner {
             self.offer(server, origin, event).await?;
         }
         Ok(())
+    }
+
+    /// Whether a server was in the room at an event, or may see what was before its time there.
+    async fn is_meant_for(
+        &self,
+        server: ServerNo,
+        room: &Room,
+        (event, at): (&Event, Position),
+    ) -> Result<bool, StoreError> {
+        let known = self.parts.store.get(&SERVER_ROOMS, &(server, room.number)).await?;
+        if known.is_none_or(|record| record.since <= at) {
+            return Ok(true);
+        }
+        let name = self.parts.store.server_name(server).await?;
+        let Some(reader) = self.parts.rooms.server_reader(&room.id, &name).await? else { return Ok(false) };
+        Ok(matches!(reader.sight(event).await?, Some(Sight::Whole)))
     }
 
     async fn offer(&self, server: ServerNo, origin: &ServerName, event: Outgoing) -> Result<(), StoreError> {

@@ -4,7 +4,9 @@ use std::{collections::HashSet, sync::Mutex, time::Duration};
 
 use homeroom::{
     clock::Clock,
+    event::Content,
     federation::outbound::{FederationAnswer, FederationOrder, ServerLine},
+    rooms::NewEvent,
     store::{
         Batch, Durability, Order, Store, StoreOptions,
         schema::{
@@ -288,4 +290,35 @@ async fn how_far_a_server_was_told_is_kept_over_a_restart() {
     let ones = texts.iter().filter(|text| *text == "one").count();
     assert_eq!(ones, 1, "{texts:?}");
     assert!(!store.prefix(&OUTGOING, &(), Order::Ascending, 9).await.unwrap().is_empty());
+}
+
+/// A message and the join of a server's first user become visible at once, so that whoever hands the message out finds
+/// the server in the room already.
+async fn said_before_joining(visibility: &str) -> Vec<String> {
+    let (friend, late) = (Fake::start().await, Fake::start().await);
+    late.answer(Method::PUT, SEND, |_| Reply::ok(json!({ "pdus": {} })));
+    let story = Story::start(1, &[&friend]).await;
+    let visible = json!({ "history_visibility": visibility });
+    story.anna.set_state(&story.rooms[0], "m.room.history_visibility", "", visible).await.ok();
+    let rooms = &story.server.app().services().rooms;
+    let room = rooms.by_id(&RoomId::parse(&story.rooms[0]).unwrap()).await.unwrap().unwrap();
+    let (anna, eve) = (UserId::parse(&story.anna.user_id).unwrap(), UserId::parse(late.user("eve")).unwrap());
+    let content = |content: Value| Content::from_serialize(&content).unwrap();
+    let mut writer = rooms.writer(&room).await;
+    let said = content(json!({ "msgtype": "m.text", "body": "before" }));
+    writer.append(NewEvent::message(&anna, "m.room.message".into(), said)).await.unwrap();
+    let joined = content(json!({ "membership": "join" }));
+    writer.append(NewEvent::state(&eve, "m.room.member".into(), eve.as_str(), joined)).await.unwrap();
+    writer.commit().await.unwrap();
+    story.say("after").await;
+    until_text(&late, "after").await;
+    until_text(&friend, "after").await;
+    assert_eq!(all_texts(&friend), ["before", "after"]);
+    all_texts(&late)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_just_come_is_told_of_what_was_before_if_it_may_see_that() {
+    assert_eq!(said_before_joining("joined").await, ["after"]);
+    assert_eq!(said_before_joining("shared").await, ["before", "after"]);
 }
