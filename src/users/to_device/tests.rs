@@ -111,3 +111,26 @@ async fn a_removed_device_takes_its_messages_along() {
     server.send("2", "*").await.unwrap();
     assert!(server.take(server.now(), 100).await.is_empty());
 }
+
+#[tokio::test]
+async fn what_other_servers_brought_long_ago_is_forgotten_however_much_it_is() {
+    use crate::store::{Batch, Order, ServerNo, schema::federation::INBOUND_MESSAGES};
+    let server = Server::new().await;
+    let (store, to_device) = (&server.fixture.store, &server.fixture.users.to_device);
+    let brought = async |servers: std::ops::Range<u64>, each: usize| {
+        let mut batch = Batch::new();
+        for other in servers {
+            for n in 0..each {
+                batch.put(&INBOUND_MESSAGES, &(ServerNo(other), format!("m{n}")), &server.fixture.clock.now_ms());
+            }
+        }
+        store.commit(batch).await.unwrap();
+    };
+    brought(1..4, 1_500).await;
+    server.fixture.advance(15 * 24 * 3_600);
+    brought(2..5, 10).await;
+    to_device.tidy_received().await.unwrap();
+    let left = store.prefix(&INBOUND_MESSAGES, &(), Order::Ascending, 100_000).await.unwrap();
+    assert_eq!(left.len(), 30);
+    assert!(left.iter().all(|(_, at_ms)| *at_ms == server.fixture.clock.now_ms()));
+}

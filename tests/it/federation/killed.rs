@@ -22,17 +22,17 @@ const TRANSACTIONS: usize = 12;
 const EVENTS: usize = 20;
 
 /// A server of its own process, over all its lives.
-struct Home {
+pub(super) struct Home {
     folder: tempfile::TempDir,
     config: PathBuf,
-    name: String,
-    token: String,
-    http: reqwest::Client,
+    pub(super) name: String,
+    pub(super) token: String,
+    pub(super) http: reqwest::Client,
     tls: reqwest::Client,
 }
 
 impl Home {
-    async fn new() -> (Self, Process) {
+    pub(super) async fn new() -> (Self, Process) {
         let folder = tempfile::tempdir().unwrap();
         authority::certify(folder.path());
         let (name, socket) = reserve().await;
@@ -65,7 +65,7 @@ impl Home {
     }
 
     /// Its next life.
-    async fn live(&mut self) -> Process {
+    pub(super) async fn live(&mut self) -> Process {
         let process = Process::start(&self.config).await;
         // Connections of the last life are of no use.
         self.http = reqwest::Client::new();
@@ -74,7 +74,7 @@ impl Home {
     }
 
     /// Somebody's request; `None` when it fails, or the program is gone.
-    async fn ask(&self, process: &Process, method: Method, path: &str, body: Value) -> Option<Value> {
+    pub(super) async fn ask(&self, process: &Process, method: Method, path: &str, body: Value) -> Option<Value> {
         let url = format!("{}/_matrix/client/v3/{path}", process.base);
         let mut request = self.http.request(method, url).bearer_auth(&self.token);
         if !body.is_null() {
@@ -89,9 +89,9 @@ impl Home {
     }
 
     /// Sends a transaction; whether it was acknowledged.
-    async fn take(&self, fake: &Fake, id: usize, pdus: &[Value]) -> bool {
+    pub(super) async fn take(&self, fake: &Fake, id: usize, pdus: &[Value], edus: &[Value]) -> bool {
         let path = format!("/_matrix/federation/v1/send/{id}");
-        let body = json!({ "origin": fake.name(), "origin_server_ts": 1, "pdus": pdus });
+        let body = json!({ "origin": fake.name(), "origin_server_ts": 1, "pdus": pdus, "edus": edus });
         let name = <&ruma::ServerName>::try_from(&*self.name).unwrap();
         let authorization = fake.authorization(name, &Method::PUT, &path, &body);
         let request = self.tls.put(format!("https://{}{path}", self.name)).header("authorization", authorization);
@@ -120,7 +120,7 @@ impl Home {
     }
 
     /// `homeroom doctor --deep` has nothing to complain of; `settled` where nothing may wait in the inbox either.
-    async fn is_sound(&self, settled: bool) {
+    pub(super) async fn is_sound(&self, settled: bool) {
         let mut doctor = Command::new(env!("CARGO_BIN_EXE_homeroom"));
         doctor.args(["doctor", "--deep", "--config"]).arg(&self.config);
         let said = doctor.output().await.unwrap();
@@ -182,7 +182,7 @@ async fn a_join_that_was_cut_short_is_made_again() {
     let members = home.ask(&process, Method::GET, &path, Value::Null).await.unwrap();
     assert_eq!(members["joined"].as_object().unwrap().len(), 302);
     let (id, event) = room.message("welcome");
-    assert!(home.take(&fake, 1, &[event]).await);
+    assert!(home.take(&fake, 1, &[event], &[]).await);
     home.until(&process, &room, &id).await;
     process.kill().await;
     home.is_sound(true).await;
@@ -202,17 +202,17 @@ async fn acknowledged_transactions_are_received_though_the_program_is_killed() {
         for _ in 0..TRANSACTIONS {
             let events: Vec<_> = (0..EVENTS).map(|n| room.message(&format!("{transaction}-{n}"))).collect();
             let pdus: Vec<Value> = events.iter().map(|(_, event)| event.clone()).collect();
-            assert!(home.take(&fake, transaction, &pdus).await);
+            assert!(home.take(&fake, transaction, &pdus, &[]).await);
             sent.extend(events.into_iter().map(|(id, _)| id));
             transaction += 1;
         }
         // One more is on its way, and comes once more in the next life, as it was not acknowledged.
         let (id, event) = room.message("on its way");
         let pdus = [event];
-        tokio::join!(home.take(&fake, transaction, &pdus), process.kill());
+        tokio::join!(home.take(&fake, transaction, &pdus, &[]), process.kill());
         home.is_sound(false).await;
         let process = home.live().await;
-        assert!(home.take(&fake, transaction, &pdus).await);
+        assert!(home.take(&fake, transaction, &pdus, &[]).await);
         process.kill().await;
         sent.push(id);
         transaction += 1;
@@ -237,7 +237,7 @@ async fn a_gap_is_filled_though_the_program_is_killed_while_it_asks() {
     let missed: Vec<_> = (0..8).map(|n| room.message(&format!("missed {n}"))).collect();
     let (last, event) = room.message("last");
     fake.answer(Method::POST, MISSING, |_| Reply::Stall);
-    assert!(home.take(&fake, 1, &[event]).await);
+    assert!(home.take(&fake, 1, &[event], &[]).await);
     fake.until(|received| received.path.starts_with(MISSING).then_some(())).await;
     process.kill().await;
     home.is_sound(false).await;
