@@ -76,7 +76,7 @@ fn oversized_invite_state_is_cut() {
     let large: Vec<Json> = (0..ENTRIES_MAX)
         .map(|number| {
             json!({
-                "type": "m.x", "state_key": number.to_string(), "sender": ALICE, "content": { "x": "x".repeat(60_000) },
+                "type": "m.x", "state_key": number.to_string(), "sender": ALICE, "content": { "x": "x".repeat(15_000) },
             })
         })
         .collect();
