@@ -173,8 +173,15 @@ impl Rooms {
         record: &PartialRecord,
     ) -> Result<(), ReceiveError> {
         let join = self.parts.events.require(room.number, record.event).await?;
-        let (whole, batch) = Box::pin(self.state_before_from(room, server, &join.pdu.event_id)).await?;
-        self.parts.store.commit(batch).await?;
+        // Every server can say what the state was at an event that all know; of several it would have to be resolved.
+        let whole = match &*join.pdu.prev_events {
+            [only] => Box::pin(self.state_after_from(room, server, only)).await?,
+            _ => {
+                let (state, batch) = Box::pin(self.state_before_from(room, server, &join.pdu.event_id)).await?;
+                self.parts.store.commit(batch).await?;
+                state
+            }
+        };
         let mut writer = self.writer(room).await;
         // Who holds the lock sees whether it was left, or joined anew, meanwhile.
         if writer.view().joined.is_empty() || self.partial_record(room).await?.as_ref() != Some(record) {

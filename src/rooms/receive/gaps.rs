@@ -262,7 +262,7 @@ impl Rooms {
     }
 
     /// The state after an event as another server has it. All of its events are here then, as outliers if not more.
-    async fn state_after_from(
+    pub(in crate::rooms) async fn state_after_from(
         &self,
         room: &Arc<Room>,
         server: &ServerName,
