@@ -46,8 +46,8 @@ pub struct Standing {
     pub followed: bool,
     /// The list is being fetched already: what it brings is told then.
     pub fetching: bool,
-    /// They have come into a room of this server's people. Servers say then that there is a list; as long as nobody asks
-    /// for it, it is not fetched.
+    /// They have come into a room of this server's people, who were told to ask for their list then. Servers say once
+    /// more that there is one; as long as nobody has asked, that is no news.
     pub came: bool,
 }
 
@@ -250,13 +250,12 @@ impl Keys {
         first: bool,
     ) -> Result<Followed, KeysError> {
         batch.put(&REMOTE_DEVICE_LISTS, &user, &list);
-        // It may say no more than what clients were told when the user came; which it is, only the list would tell.
-        let unwanted = first && !standing.followed && standing.came;
-        if unwanted || !standing.fetching {
+        let announced = first && !standing.followed && standing.came;
+        if !announced && !standing.fetching {
             device_lists::mark_changed(&mut batch, user, &self.notifier);
         }
         self.store.commit(batch).await?;
-        Ok(if unwanted { Followed::UpToDate } else { Followed::Missed })
+        Ok(if announced { Followed::UpToDate } else { Followed::Missed })
     }
 
     /// Notes that keys of users were given out that are not kept: the next change of theirs is news.

@@ -202,20 +202,6 @@ async fn an_update_that_follows_is_taken_and_one_that_does_not_has_the_list_fetc
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_change_of_a_newcomer_is_told_though_nobody_has_asked_for_their_keys() {
-    let (home, fake) = (server(|_| {}).await, Fake::start().await);
-    let (ada, eve) = company(&fake, &home).await;
-    answer_devices(&fake, &eve, 1, &[("E1", "AAAA")]);
-    let since = token(&ada.sync(None).await);
-    fake.send(&home, vec![], vec![update(&eve, "E1", "AAAA", (0, 1))]).await.ok();
-    let told =
-        tokio::time::timeout(std::time::Duration::from_secs(20), until_list(&ada, &since, "changed", &eve)).await;
-    assert!(told.is_ok(), "clients were not told");
-    assert!(fake.received(&format!("{V1}/user/devices/")).is_empty(), "nobody has wanted it yet");
-    assert_eq!(key(&query(&ada, &eve).await, &eve, "E1"), "AAAA");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_cannot_be_fetched_is_tried_again() {
     let clock = Clock::test(1_800_000_000_000);
     let (home, fake) = (server_at(clock.clone(), |_| {}).await, Fake::start().await);
