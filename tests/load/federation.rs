@@ -80,7 +80,9 @@ fn main() {
         let hosted = Hosted::on(&other);
         inbound(Subject::start(program).await, &other, &hosted, 1, events).await;
         inbound(Subject::start(program).await, &other, &hosted, ROOMS, events).await;
-        large(Subject::start(program).await, &other, &hosted, members).await;
+        large(Subject::start(program).await, &other, &hosted, ("whole", members)).await;
+        hosted.omit_members();
+        large(Subject::start(program).await, &other, &hosted, ("few", members)).await;
     });
 }
 
@@ -118,8 +120,8 @@ async fn inbound(subject: Subject, other: &Fake, hosted: &Hosted, rooms: usize, 
     println!("  resident before: {:.1} MiB, after: {:.1}, peak: {:.1}", before.now, after.now, after.peak);
 }
 
-/// The join of a room with so many members.
-async fn large(subject: Subject, other: &Fake, hosted: &Hosted, members: usize) {
+/// The join of a room with so many members, whole or with few of them told at first.
+async fn large(subject: Subject, other: &Fake, hosted: &Hosted, (name, members): (&str, usize)) {
     let mut others = Vec::new();
     for _ in 0..SERVERS {
         others.push(Fake::start().await);
@@ -127,7 +129,7 @@ async fn large(subject: Subject, other: &Fake, hosted: &Hosted, members: usize) 
         last.answer(Method::PUT, "/_matrix/federation/v1/send/", |_| Reply::ok(json!({ "pdus": {} })));
     }
     let people: Vec<_> = (0..members).map(|n| (&others[n % SERVERS], format!("person{n}"))).collect();
-    let room = hosted.room(other, "large", &people);
+    let room = hosted.room(other, name, &people);
     let before = Usage::of(subject.child.id());
     let began = Instant::now();
     subject.join(other, &room).await;
@@ -138,11 +140,17 @@ async fn large(subject: Subject, other: &Fake, hosted: &Hosted, members: usize) 
     let said = began.elapsed();
     let said_before = Instant::now();
     other.until_pdu("m.room.message").await;
-    println!("a room of {members} members on {SERVERS} servers: joined after {joined:.2?}, spoken after {said:.2?}");
+    println!(
+        "a room of {members} members on {SERVERS} servers, told {name}: joined after {joined:.2?}, spoken after {said:.2?}"
+    );
     println!("  heard {:.2?} later; CPU until then: {:.2} s", said_before.elapsed(), {
         Usage::of(subject.child.id()).cpu_s - before.cpu_s
     });
-    let after = Usage::of(subject.child.id());
+    let path = format!("rooms/{}/joined_members", escape(&room.id));
+    let known = subject.ask(reqwest::Method::GET, &path, Value::Null).await;
+    assert_eq!(known["joined"].as_object().unwrap().len(), members + 2);
+    let (complete, after) = (began.elapsed(), Usage::of(subject.child.id()));
+    println!("  all members known after {complete:.2?}; CPU: {:.2} s", after.cpu_s - before.cpu_s);
     println!("  resident before: {:.1} MiB, after: {:.1}, peak: {:.1}", before.now, after.now, after.peak);
     for (what, filter) in [("lazy", r#"{"room":{"state":{"lazy_load_members":true}}}"#), ("whole", "{}")] {
         let began = Instant::now();

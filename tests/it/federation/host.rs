@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use homeroom::event::SigningKey;
@@ -38,6 +41,7 @@ pub(crate) struct Known {
 struct Joined<'a> {
     origin: &'a str,
     members_omitted: bool,
+    servers_in_room: BTreeSet<&'a str>,
     auth_chain: Vec<&'a Value>,
     state: Vec<&'a Value>,
 }
@@ -110,7 +114,11 @@ impl Known {
 
 /// All rooms of a fake server, by id.
 #[derive(Clone, Default)]
-pub(crate) struct Hosted(Arc<Mutex<HashMap<String, Arc<Mutex<Known>>>>>);
+pub(crate) struct Hosted {
+    rooms: Arc<Mutex<HashMap<String, Arc<Mutex<Known>>>>>,
+    /// Members are left out of the answer for whoever asks for that.
+    omits: Arc<AtomicBool>,
+}
 
 impl Hosted {
     /// Has a fake server answer whatever is asked about its rooms, and take what it is sent.
@@ -157,7 +165,7 @@ impl Hosted {
     pub(crate) fn room<'a>(&self, fake: &'a Fake, name: &str, members: &[(&Fake, String)]) -> Host<'a> {
         let (id, user) = (format!("!{name}:{}", fake.name()), fake.user("host"));
         let host = Host { fake, id, user, known: Arc::default() };
-        self.0.lock().unwrap().insert(host.id.clone(), host.known.clone());
+        self.rooms.lock().unwrap().insert(host.id.clone(), host.known.clone());
         host.append("m.room.create", Some(""), json!({ "room_version": "11" }));
         host.append("m.room.member", Some(&host.user), json!({ "membership": "join" }));
         host.append("m.room.power_levels", Some(""), json!({ "users": { host.user.as_str(): 100 } }));
@@ -184,11 +192,27 @@ impl Hosted {
         })
     }
 
-    /// What is answered to who has made a join: the whole state.
+    /// From now on members are left out of the answer to who asks for less.
+    pub(crate) fn omit_members(&self) {
+        self.omits.store(true, Ordering::Relaxed);
+    }
+
+    /// What is answered to who has made a join: the state.
     pub(crate) fn join(&self, received: &Received) -> Reply {
         self.with(received, |known| {
-            let (auth_chain, state) = (known.auth_chain(), known.state_events());
-            let joined = Joined { origin: "x", members_omitted: false, auth_chain, state };
+            let (auth_chain, mut state) = (known.auth_chain(), known.state_events());
+            let members_omitted = self.omits.load(Ordering::Relaxed) && received.path.contains("omit_members=true");
+            let mut servers_in_room = BTreeSet::new();
+            if members_omitted {
+                let is_member = |event: &&Value| event["type"] == "m.room.member";
+                let members = state.iter().filter(|event| is_member(event));
+                servers_in_room = members
+                    .filter_map(|event| event["sender"].as_str()?.split_once(':'))
+                    .map(|(_, server)| server)
+                    .collect();
+                state.retain(|event| !is_member(event));
+            }
+            let joined = Joined { origin: "x", members_omitted, servers_in_room, auth_chain, state };
             let answer = serde_json::to_vec(&joined).unwrap();
             known.add(&received.body);
             Reply::Raw(200, answer)
@@ -196,14 +220,14 @@ impl Hosted {
     }
 
     fn event(&self, received: &Received) -> Reply {
-        let (id, rooms) = (received.segment(3), self.0.lock().unwrap());
+        let (id, rooms) = (received.segment(3), self.rooms.lock().unwrap());
         let found = rooms.values().find_map(|known| known.lock().unwrap().events.get(&id).cloned());
         found.map_or_else(unknown, |event| Reply::ok(json!({ "origin": "x", "origin_server_ts": 1, "pdus": [event] })))
     }
 
     /// The answer about the room that a request names.
     fn with(&self, received: &Received, reply: impl FnOnce(&mut Known) -> Reply) -> Reply {
-        let room = self.0.lock().unwrap().get(&received.segment(3)).cloned();
+        let room = self.rooms.lock().unwrap().get(&received.segment(3)).cloned();
         room.map_or_else(unknown, |known| reply(&mut known.lock().unwrap()))
     }
 }
