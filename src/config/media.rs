@@ -11,6 +11,10 @@ section! {
         /// How much one account may have uploaded in all.
         pub user_quota_bytes: Size = Size::gib(5);
 
+        /// How much is kept of what was fetched from other servers, thumbnails of it included. What has been used least
+        /// recently goes first. One file of the largest size is always kept.
+        pub remote_cache_bytes: Size = Size::gib(4);
+
         /// Whether files can also be had without signing in, by their addresses of before Matrix v1.11, which old
         /// clients and bridges use. Everybody who learns such an address can then read the file.
         pub unauthenticated_downloads: bool = false;

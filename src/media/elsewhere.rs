@@ -1,10 +1,13 @@
-//! Content of other servers: fetched once, kept for a while.
+//! Content of other servers: fetched once, and kept in the [`Cache`].
 //!
 //! It comes by the authenticated endpoint of the server-server API, or from servers that do not have that, by the one
 //! that needs no token. Nothing that its server says of it is believed: it is bounded, hashed, and served like what
 //! people here upload.
 
-use std::{collections::HashSet, fs, io, sync::Arc, sync::OnceLock, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
@@ -13,19 +16,17 @@ use ruma::{
     api::federation::authenticated_media::{FileOrLocation, get_content::v1 as get_content_v1},
     http_headers::ContentDisposition,
 };
-use tokio::sync::{Mutex, RwLock, RwLockReadGuard, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::{Label, MediaError, files::Files, upload::blocking};
+use super::{
+    Label, MediaError,
+    cache::{Cache, Key},
+};
 use crate::{
     clock::Clock,
-    places::Places,
+    places::{Place, Places},
     remote::{Remote, RemoteError, Terms},
-    store::{
-        Batch, Order, Store,
-        schema::media::{
-            MEDIA_BY_HASH, MediaContent, REMOTE_MEDIA, REMOTE_MEDIA_AGE, REMOTE_MEDIA_BY_HASH, RemoteMedia,
-        },
-    },
+    store::schema::media::MediaContent,
 };
 
 /// Content that is fetched at the same time: each is in memory until it is on the disk.
@@ -36,11 +37,6 @@ const FETCHES_OF_ONE_MAX: usize = 3;
 const FETCH_TIME_MAX: Duration = Duration::from_mins(2);
 /// What comes besides the content, in bytes.
 const ENVELOPE_BYTES: usize = 64 << 10;
-/// How long content is kept after it was fetched.
-const KEPT: Duration = Duration::from_hours(30 * 24);
-/// Content is looked through for what is too old no sooner than this after the last time, and at most so much.
-const SWEEP_PAUSE: Duration = Duration::from_hours(1);
-const SWEPT_AT_ONCE: usize = 500;
 
 /// What was fetched.
 struct Fetched {
@@ -51,33 +47,23 @@ struct Fetched {
 
 /// The content of other servers.
 pub(super) struct Elsewhere {
-    files: Arc<Files>,
-    store: Store,
+    cache: Arc<Cache>,
     clock: Clock,
     remote: OnceLock<Remote>,
     bytes_max: u64,
-    /// One fetch of an id at a time.
-    turns: Places<(String, String)>,
     servers: Places<String>,
     fetches: Semaphore,
-    /// Read by whoever gives a file its first name, written by whoever removes files without one.
-    naming: RwLock<()>,
-    swept: Mutex<Option<Duration>>,
 }
 
 impl Elsewhere {
-    pub(super) fn new(files: Arc<Files>, store: Store, clock: Clock, bytes_max: u64) -> Self {
+    pub(super) fn new(cache: Arc<Cache>, clock: Clock, bytes_max: u64) -> Self {
         Self {
-            files,
-            store,
+            cache,
             clock,
             remote: OnceLock::new(),
             bytes_max,
-            turns: Places::new(1),
             servers: Places::new(FETCHES_OF_ONE_MAX),
             fetches: Semaphore::new(FETCHES_MAX),
-            naming: RwLock::default(),
-            swept: Mutex::default(),
         }
     }
 
@@ -85,11 +71,6 @@ impl Elsewhere {
     pub(super) fn ask(&self, remote: Remote) {
         // A second word changes nothing.
         drop(self.remote.set(remote));
-    }
-
-    /// Held from before a file is kept until the row that names it is durable.
-    pub(super) async fn naming(&self) -> RwLockReadGuard<'_, ()> {
-        self.naming.read().await
     }
 
     /// The content of an id of another server; `None` when that has none.
@@ -103,33 +84,26 @@ impl Elsewhere {
         wait: Duration,
     ) -> Result<Option<MediaContent>, MediaError> {
         let key = (server.to_string(), id.to_owned());
-        if let Some(found) = self.kept(&key).await? {
+        if let Some(found) = self.cache.kept(&key).await? {
             return Ok(Some(found));
         }
         let Some(remote) = self.remote.get().filter(|remote| remote.check(server).is_ok()) else { return Ok(None) };
         let fetching = async {
-            let _turn = self.turns.enter(key.clone()).await;
-            if let Some(found) = self.kept(&key).await? {
+            let turn = self.cache.turn(key.clone()).await;
+            if let Some(found) = self.cache.kept(&key).await? {
                 return Ok(Some(found));
             }
             let _place = self.servers.enter(key.0.clone()).await;
             let _slot = self.fetches.acquire().await.map_err(|_| MediaError::Busy)?;
             let Some(fetched) = self.fetch(remote, server, id, wait).await? else { return Ok(None) };
-            self.keep(key.clone(), fetched).await.map(Some)
+            self.keep(key.clone(), turn, fetched).await.map(Some)
         };
         let found =
             self.clock.timeout(FETCH_TIME_MAX, Box::pin(fetching)).await.unwrap_or(Err(MediaError::Elsewhere))?;
-        if let Err(error) = self.sweep().await {
+        if let Err(error) = self.cache.sweep().await {
             tracing::warn!(%error, "old content of other servers was not removed");
         }
         Ok(found)
-    }
-
-    /// What was fetched before, if its file is still there.
-    async fn kept(&self, key: &(String, String)) -> Result<Option<MediaContent>, MediaError> {
-        let Some(row) = self.store.get(&REMOTE_MEDIA, key).await? else { return Ok(None) };
-        let path = self.files.path(&row.content.sha256);
-        Ok(blocking(move || path.try_exists()).await?.then_some(row.content))
     }
 
     async fn fetch(
@@ -186,89 +160,14 @@ impl Elsewhere {
         Terms::anyway().within(FETCH_TIME_MAX).at_most(self.bytes_max().saturating_add(ENVELOPE_BYTES))
     }
 
-    async fn keep(&self, (server, id): (String, String), fetched: Fetched) -> Result<MediaContent, MediaError> {
+    async fn keep(&self, key: Key, turn: Place, fetched: Fetched) -> Result<MediaContent, MediaError> {
         let Fetched { bytes, content_type, file_name } = fetched;
         if bytes.len() as u64 > self.bytes_max {
             return Err(MediaError::TooLarge);
         }
         let label = Label::new(content_type.as_deref(), file_name.as_deref());
         let label = label.or_else(|_| Label::new(None, file_name.as_deref()))?;
-        let _naming = self.naming.read().await;
-        let files = self.files.clone();
-        let (sha256, size) = blocking(move || {
-            if files.free_bytes()? < super::repository::DISK_RESERVE_BYTES {
-                return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is nearly full"));
-            }
-            let mut incoming = files.receive()?;
-            incoming.write(&bytes)?;
-            let (sha256, size) = incoming.seal()?;
-            files.keep(incoming, &sha256)?;
-            Ok((sha256, size))
-        })
-        .await?;
-        let Label { content_type, file_name } = label;
-        let content = MediaContent { sha256, size, content_type, file_name };
-        let fetched_ms = self.clock.now_ms();
-        let mut batch = Batch::new();
-        let key = (server.clone(), id.clone());
-        if let Some(old) = self.store.get(&REMOTE_MEDIA, &key).await? {
-            batch.delete(&REMOTE_MEDIA_AGE, &(old.fetched_ms, server.clone(), id.clone()));
-            batch.delete(&REMOTE_MEDIA_BY_HASH, &(old.content.sha256, server.clone(), id.clone()));
-        }
-        batch.put(&REMOTE_MEDIA_AGE, &(fetched_ms, server.clone(), id.clone()), &());
-        batch.put(&REMOTE_MEDIA_BY_HASH, &(sha256, server, id), &());
-        batch.put(&REMOTE_MEDIA, &key, &RemoteMedia { fetched_ms, content: content.clone() });
-        self.store.commit(batch).await?;
-        Ok(content)
-    }
-
-    /// Removes what was fetched long ago.
-    async fn sweep(&self) -> Result<(), MediaError> {
-        let now = self.clock.elapsed();
-        {
-            let mut swept = self.swept.lock().await;
-            if swept.is_some_and(|last| now.saturating_sub(last) < SWEEP_PAUSE) {
-                return Ok(());
-            }
-            *swept = Some(now);
-        }
-        let limit_ms = self.clock.now_ms().saturating_sub(u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX));
-        let old = self.store.range(&REMOTE_MEDIA_AGE, &0_u64, &limit_ms, Order::Ascending, SWEPT_AT_ONCE).await?;
-        if old.is_empty() {
-            return Ok(());
-        }
-        let _naming = self.naming.write().await;
-        let (mut batch, mut hashes) = (Batch::new(), HashSet::new());
-        for ((fetched_ms, server, id), ()) in old {
-            let key = (server.clone(), id.clone());
-            if let Some(row) = self.store.get(&REMOTE_MEDIA, &key).await?
-                && row.fetched_ms == fetched_ms
-            {
-                hashes.insert(row.content.sha256);
-                batch.delete(&REMOTE_MEDIA, &key);
-                batch.delete(&REMOTE_MEDIA_BY_HASH, &(row.content.sha256, server.clone(), id.clone()));
-            }
-            batch.delete(&REMOTE_MEDIA_AGE, &(fetched_ms, server, id));
-        }
-        self.store.commit(batch).await?;
-        for sha256 in hashes {
-            self.remove_unnamed(sha256).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes a file that nothing names any more.
-    async fn remove_unnamed(&self, sha256: [u8; 32]) -> Result<(), MediaError> {
-        let here = !self.store.prefix(&MEDIA_BY_HASH, &sha256, Order::Ascending, 1).await?.is_empty();
-        if here || !self.store.prefix(&REMOTE_MEDIA_BY_HASH, &sha256, Order::Ascending, 1).await?.is_empty() {
-            return Ok(());
-        }
-        let path = self.files.path(&sha256);
-        blocking(move || match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
-        .await
+        self.cache.keep(key, turn, label, bytes).await
     }
 }
 

@@ -53,3 +53,10 @@ pub enum MediaError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+impl MediaError {
+    /// A file that was there a moment ago is not.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Self::Disk(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}

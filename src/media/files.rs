@@ -86,6 +86,29 @@ impl Files {
             Err(_) => self.keep_thumbnail(path, &fs::read(content)?),
         }
     }
+
+    /// Removes content and its thumbnails, as far as they are there.
+    pub(super) fn remove(&self, sha256: &[u8; 32]) -> io::Result<()> {
+        let thumbnails = match fs::read_dir(self.root.join("thumbnails").join(fanned_out(sha256))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read?),
+        };
+        let of_this = format!("{}-", hex(sha256));
+        for thumbnail in thumbnails.into_iter().flatten() {
+            let thumbnail = thumbnail?;
+            if thumbnail.file_name().as_encoded_bytes().starts_with(of_this.as_bytes()) {
+                remove_file(&thumbnail.path())?;
+            }
+        }
+        remove_file(&self.path(sha256))
+    }
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A file that is being received. Dropping it removes it.

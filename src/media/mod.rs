@@ -3,7 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `repository` | `Media`: ids, uploads, downloads, quotas |
-//! | `elsewhere` | content of other servers, fetched and kept for a while |
+//! | `elsewhere` | content of other servers, and how it is fetched |
+//! | `cache` | what is kept of it, how much that is, and what goes first |
 //! | `upload` | one upload on its way to the disk |
 //! | `files` | the folder of files, named by the SHA-256 of their content |
 //! | `label` | content types and file names, and which types may be shown inline |
@@ -13,6 +14,7 @@
 //! What is on the disk: `media/files/ab/cd/<hash>`, `media/thumbnails/ab/cd/<hash>-<size>.<type>`, and
 //! `media/incoming/`, which is emptied at each start. No part of a path comes from a request.
 
+mod cache;
 mod elsewhere;
 mod error;
 mod files;

@@ -7,6 +7,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::{
     Label, MediaError, Upload, Wanted,
+    cache::Cache,
     elsewhere::Elsewhere,
     files::{Files, hex},
     label::clean_file_name,
@@ -59,6 +60,8 @@ struct Inner {
     /// Told whenever a pending id has got its content.
     arrived: Notify,
     elsewhere: Elsewhere,
+    /// What is kept of the content of other servers.
+    cache: Arc<Cache>,
 }
 
 /// An id that was made before its content.
@@ -108,7 +111,9 @@ impl Media {
     ) -> Result<Self, MediaError> {
         let files = Arc::new(Files::open(folder, ids.clone())?);
         let bytes_max = options.upload_bytes_max.bytes();
-        let elsewhere = Elsewhere::new(files.clone(), store.clone(), clock.clone(), bytes_max);
+        let cache_bytes = options.remote_cache_bytes.bytes().max(bytes_max);
+        let cache = Arc::new(Cache::open(files.clone(), store.clone(), clock.clone(), cache_bytes)?);
+        let elsewhere = Elsewhere::new(cache.clone(), clock.clone(), bytes_max);
         let inner = Inner {
             server_name,
             options,
@@ -121,6 +126,7 @@ impl Media {
             locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
             arrived: Notify::new(),
             elsewhere,
+            cache,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -247,9 +253,15 @@ impl Media {
         id: &str,
         wait: Duration,
     ) -> Result<Option<Content>, MediaError> {
-        let Some(content) = self.content(server_name, id, wait).await? else { return Ok(None) };
-        let path = self.inner.files.path(&content.sha256);
-        let file = blocking(move || File::open(path)).await?;
+        let Some(mut content) = self.content(server_name, id, wait).await? else { return Ok(None) };
+        let mut file = self.inner.open(&content).await;
+        if server_name != self.inner.server_name && file.as_ref().is_err_and(MediaError::is_gone) {
+            // It made room for something else meanwhile: it is fetched once more.
+            let Some(again) = self.content(server_name, id, wait).await? else { return Ok(None) };
+            content = again;
+            file = self.inner.open(&content).await;
+        }
+        let file = file?;
         let MediaContent { sha256, size, content_type, file_name } = content;
         Ok(Some(Content { file, size, content_type, file_name, tag: hex(&sha256) }))
     }
@@ -281,7 +293,8 @@ impl Media {
     ) -> Result<Option<Content>, MediaError> {
         let Some(content) = self.content(server_name, id, wait).await? else { return Ok(None) };
         let inner = &*self.inner;
-        let (file, format) = inner.thumbnailer.thumbnail(&inner.files, content.sha256, wanted).await?;
+        let cache = (server_name != inner.server_name).then_some(&inner.cache);
+        let (file, format) = inner.thumbnailer.thumbnail(&inner.files, cache, content.sha256, wanted).await?;
         let (file, size) = blocking(move || file.metadata().map(|metadata| (file, metadata.len()))).await?;
         Ok(Some(Content {
             file,
@@ -329,6 +342,11 @@ impl Inner {
         Some(self.locks.get(place)?.lock().await)
     }
 
+    async fn open(&self, content: &MediaContent) -> Result<File, MediaError> {
+        let path = self.files.path(&content.sha256);
+        blocking(move || File::open(path)).await
+    }
+
     fn uri(&self, id: &str) -> OwnedMxcUri {
         format!("mxc://{}/{id}", self.server_name).into()
     }
@@ -356,7 +374,7 @@ impl Inner {
         let Received { user, label, sha256, size, incoming, _place } = received;
         let total = self.check_quota(user, size).await?;
         let files = self.files.clone();
-        let _naming = self.elsewhere.naming().await;
+        let _naming = self.cache.naming().await;
         // The file first: a row must never name one that is not there. A crash in between leaves an unnamed file.
         blocking(move || files.keep(incoming, &sha256)).await?;
         let Label { content_type, file_name } = label;

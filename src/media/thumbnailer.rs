@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     MediaError, Wanted,
+    cache::Cache,
     files::Files,
     thumbnail::{self, Format, Made},
     upload::blocking,
@@ -28,10 +29,11 @@ impl Thumbnailer {
         Self { waiting: Arc::new(Semaphore::new(WAITING_MAX)), workers: Arc::new(Semaphore::new(WORKERS)) }
     }
 
-    /// The thumbnail of content, made now or before.
+    /// The thumbnail of content, made now or before. If that is of another server, its `cache` counts what is made.
     pub(super) async fn thumbnail(
         &self,
         files: &Arc<Files>,
+        cache: Option<&Arc<Cache>>,
         sha256: [u8; 32],
         wanted: Wanted,
     ) -> Result<(File, Format), MediaError> {
@@ -41,18 +43,29 @@ impl Thumbnailer {
         }
         let waiting = self.waiting.clone().try_acquire_owned().map_err(|_| MediaError::Busy)?;
         let worker = self.workers.clone().acquire_owned().await.map_err(|_| MediaError::Busy)?;
-        let files = files.clone();
-        let made = tokio::task::spawn_blocking(move || {
-            // Held here and not by the reader: one who goes away does not end the work.
-            let _held = (waiting, worker);
-            // A whole class looks at the same picture at once: whoever waited finds it made.
-            if let Some(found) = open(&files, &sha256, wanted)? {
-                return Ok(found);
+        let (files, cache) = (files.clone(), cache.cloned());
+        // What is held is not held by the reader: one who goes away does not end the work.
+        let making = tokio::spawn(async move {
+            let made = tokio::task::spawn_blocking(move || {
+                let _held = (waiting, worker);
+                // A whole class looks at the same picture at once: whoever waited finds it made.
+                if let Some((file, format)) = open(&files, &sha256, wanted)? {
+                    return Ok((file, format, None));
+                }
+                let (file, format) = make(&files, &sha256, wanted)?;
+                let size = file.metadata()?.len();
+                Ok((file, format, Some(size)))
+            });
+            // A decoder that panics met a damaged image.
+            let (file, format, new) = made.await.unwrap_or(Err(MediaError::NotAnImage))?;
+            if let Some((cache, size)) = cache.zip(new)
+                && let Err(error) = cache.count_thumbnail(sha256, size).await
+            {
+                tracing::warn!(%error, "a thumbnail of another server's content was not counted");
             }
-            make(&files, &sha256, wanted)
+            Ok((file, format))
         });
-        // A decoder that panics met a damaged image.
-        made.await.unwrap_or(Err(MediaError::NotAnImage))
+        making.await.unwrap_or(Err(MediaError::NotAnImage))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Accounts and what belongs to them; uploads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::rows::Check;
 use crate::store::{
@@ -8,8 +8,8 @@ use crate::store::{
     schema::{
         USER_NAMES,
         media::{
-            MEDIA, MEDIA_BY_HASH, MEDIA_PENDING, MEDIA_USAGE, MediaState, REMOTE_MEDIA, REMOTE_MEDIA_AGE,
-            REMOTE_MEDIA_BY_HASH,
+            MEDIA, MEDIA_BY_HASH, MEDIA_PENDING, MEDIA_USAGE, MediaState, REMOTE_MEDIA, REMOTE_MEDIA_BY_HASH,
+            REMOTE_MEDIA_LOOSE, REMOTE_MEDIA_USED, REMOTE_THUMBNAILS,
         },
         users::{
             ACCOUNT_DATA, ACCOUNT_DATA_LOG, ACCOUNTS, AccountDataChange, DEVICE_TOKENS, DEVICES, DeviceToken,
@@ -139,19 +139,21 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// What was fetched from other servers is found by its age and by its hash.
+    /// What was fetched from other servers is found by its use and by its hash; thumbnails are of it.
     fn remote_media(&mut self) -> Result<(), StoreError> {
+        let mut hashes = HashSet::new();
         self.walk(&REMOTE_MEDIA, |check, (server, id), media| {
-            let by_age = check.has(&REMOTE_MEDIA_AGE, &(media.fetched_ms, server.clone(), id.clone()))?;
-            if !by_age || !check.has(&REMOTE_MEDIA_BY_HASH, &(media.content.sha256, server.clone(), id.clone()))? {
+            hashes.insert(media.content.sha256);
+            let by_use = check.has(&REMOTE_MEDIA_USED, &(media.used_ms, server.clone(), id.clone()))?;
+            if !by_use || !check.has(&REMOTE_MEDIA_BY_HASH, &(media.content.sha256, server.clone(), id.clone()))? {
                 check.report.find(REMOTE_MEDIA.name, || format!("{server}/{id} is not in its index"));
             }
             Ok(())
         })?;
-        self.walk(&REMOTE_MEDIA_AGE, |check, (fetched_ms, server, id), ()| {
+        self.walk(&REMOTE_MEDIA_USED, |check, (used_ms, server, id), ()| {
             let media = check.get(&REMOTE_MEDIA, &(server.clone(), id.clone()))?;
-            if media.is_none_or(|media| media.fetched_ms != fetched_ms) {
-                check.report.find(REMOTE_MEDIA_AGE.name, || format!("{server}/{id} is of another time or gone"));
+            if media.is_none_or(|media| media.used_ms != used_ms) {
+                check.report.find(REMOTE_MEDIA_USED.name, || format!("{server}/{id} is of another time or gone"));
             }
             Ok(())
         })?;
@@ -159,6 +161,13 @@ impl Check<'_> {
             let media = check.get(&REMOTE_MEDIA, &(server.clone(), id.clone()))?;
             if media.is_none_or(|media| media.content.sha256 != sha256) {
                 check.report.find(REMOTE_MEDIA_BY_HASH.name, || format!("{server}/{id} is other content or gone"));
+            }
+            Ok(())
+        })?;
+        self.walk(&REMOTE_MEDIA_LOOSE, |_, _, ()| Ok(()))?;
+        self.walk(&REMOTE_THUMBNAILS, |check, sha256, _| {
+            if !hashes.contains(&sha256) && !check.has(&REMOTE_MEDIA_LOOSE, &sha256)? {
+                check.report.find(REMOTE_THUMBNAILS.name, || "thumbnails are counted of content that is gone".into());
             }
             Ok(())
         })

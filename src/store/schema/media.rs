@@ -18,10 +18,15 @@ pub static MEDIA_PENDING: Table<(UserNo, u64, String), ()> = Table::rows(103, "m
 
 /// Content of other servers that was fetched: (server name, media id).
 pub static REMOTE_MEDIA: Table<(String, String), RemoteMedia> = Table::rows(104, "remote_media");
-/// The same by age: (when it was fetched, Unix time in milliseconds, server name, media id).
-pub static REMOTE_MEDIA_AGE: Table<(u64, String, String), ()> = Table::rows(105, "remote_media_age");
+/// The same by its last use: (Unix time in milliseconds, server name, media id).
+pub static REMOTE_MEDIA_USED: Table<(u64, String, String), ()> = Table::rows(105, "remote_media_used");
 /// The same by content: (hash, server name, media id).
 pub static REMOTE_MEDIA_BY_HASH: Table<([u8; 32], String, String), ()> = Table::rows(106, "remote_media_by_hash");
+/// Content hash of [`REMOTE_MEDIA`] to what its thumbnails take on the disk, in bytes: those made for whom asked for
+/// the other server's content.
+pub static REMOTE_THUMBNAILS: Table<[u8; 32], u64> = Table::rows(107, "remote_thumbnails");
+/// Hashes of files that may have no name: about to be kept, or to be removed. Whoever removes files looks at them.
+pub static REMOTE_MEDIA_LOOSE: Table<[u8; 32], ()> = Table::rows(108, "remote_media_loose");
 
 /// A media id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,8 +67,8 @@ pub struct MediaContent {
 /// Content of another server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemoteMedia {
-    /// When it was fetched: Unix time in milliseconds.
-    pub fetched_ms: u64,
+    /// When it was fetched, or used later, to the day: Unix time in milliseconds.
+    pub used_ms: u64,
     /// The file, as its server calls it.
     pub content: MediaContent,
 }

@@ -94,3 +94,49 @@ async fn content_of_a_server_that_stalls_keeps_nobody_from_that_of_others() {
     assert!(few <= 3, "{few} at once of one server");
     waiting.iter().for_each(tokio::task::JoinHandle::abort);
 }
+
+#[tokio::test]
+async fn content_of_others_makes_room_for_what_comes_later() {
+    let few = |config: &mut homeroom::config::Config| {
+        config.media.upload_bytes_max = homeroom::config::Size::kib(64);
+        config.media.remote_cache_bytes = homeroom::config::Size::kib(160);
+    };
+    let (home, fake) = (server(few).await, Fake::start().await);
+    let bert = home.register("bert").await;
+    let old = format!("/_matrix/media/v3/download/{}/", fake.name());
+    // The content of an id is its number, so long that three fit.
+    fake.answer(Method::GET, &old, |received| {
+        let number = received.path.rsplit('/').next().unwrap().split('?').next().unwrap();
+        Reply::Raw(200, format!("{number:>50000}").into_bytes())
+    });
+    let own = bert.call_raw(Method::POST, UPLOAD, format!("{:>50000}", 0)).await.ok()["content_uri"].clone();
+    let fetch = async |number: usize| {
+        let path = download(&format!("mxc://{}/{number}", fake.name()));
+        assert_eq!(bert.get(&path).await.ok(), json!(number));
+    };
+    for number in 0..20 {
+        fetch(number).await;
+    }
+    let asked = || fake.received(&old).len();
+    assert_eq!(asked(), 20);
+    for number in 17..20 {
+        fetch(number).await;
+    }
+    assert_eq!(asked(), 20, "the last three are kept");
+    fetch(16).await;
+    assert_eq!(asked(), 21, "and no more");
+    let mut folders = vec![home.folder().join("media/files")];
+    let mut bytes = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                bytes += entry.metadata().unwrap().len();
+            }
+        }
+    }
+    assert_eq!(bytes, 4 * 50_000, "three of others, and the upload");
+    assert_eq!(bert.get(&download(own.as_str().unwrap())).await.ok(), json!(0), "an upload of the same content stays");
+    assert_eq!(homeroom::store::check::check(&home.app().services().store).unwrap().findings, []);
+}
