@@ -361,7 +361,14 @@ impl Writer {
             rooms.keep(&room);
         }
         let done = place.commit(batch);
+        // Where the states of known events change, whoever writes next must not find the old ones.
+        let made_whole = head.partial && !view.partial;
         *head = view;
+        if made_whole {
+            let done = done.await;
+            drop(head);
+            return done;
+        }
         drop(head);
         done.await
     }

@@ -21,6 +21,8 @@ use super::{
 };
 use crate::event::{ClientEvent, Pdu};
 
+mod refused;
+
 const VERSION: u8 = 1;
 
 /// What this server knows of an event beside its JSON.

@@ -4,7 +4,10 @@
 //! made anew, in the order of the timeline, from the whole state before the join; an event that they do not allow
 //! changes nothing any more. Rows of members say then what they would say had the whole state come with the join.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::servers::stand_at;
 use crate::{
@@ -50,12 +53,55 @@ impl Writer {
             from = last.saturating_add(1);
             for (_, number) in page {
                 let event = self.rooms.parts.events.require(room, number).await?;
-                self.judge_anew(&event, join, &mut course).await?;
+                self.judge_in_turn(event, join, &mut course).await?;
             }
         }
+        self.judge_refused(join, &mut course).await?;
         let changes = self.stand_anew(&mut course).await?;
         self.take_effect(changes, join).await?;
         self.end_partial(record).await?;
+        Ok(())
+    }
+
+    /// Judges an event anew, and before it those that it stands on though they do not count: their states lack members
+    /// too, and may hold what they only claimed.
+    async fn judge_in_turn(&mut self, event: Arc<Event>, join: &Event, course: &mut Course) -> Result<(), RoomsError> {
+        let (mut open, mut seen) = (vec![event], HashSet::new());
+        while let Some(event) = open.last().cloned() {
+            // Each is looked at twice: before what it stands on, and after.
+            if seen.insert(event.number) && event.number != join.number {
+                for id in &event.pdu.prev_events {
+                    let known = self.rooms.parts.events.in_room(self.room.number, id).await?;
+                    let since = known.filter(|prev| is_refused(prev) && prev.number > join.number);
+                    open.extend(since.filter(|prev| !course.after.contains_key(&prev.number)));
+                }
+                continue;
+            }
+            open.pop();
+            if !course.after.contains_key(&event.number) {
+                self.judge_anew(&event, join, course).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges those anew that do not count and on which nothing stands: something may later.
+    async fn judge_refused(&mut self, join: &Event, course: &mut Course) -> Result<(), RoomsError> {
+        let events = self.rooms.parts.events.clone();
+        let mut next = join.number.0.checked_add(1).map(EventNo);
+        while let Some(from) = next {
+            let (refused, more) = events.refused_from(self.room.number, from, PAGE).await?;
+            for number in refused {
+                if course.after.contains_key(&number) {
+                    continue;
+                }
+                let event = events.require(self.room.number, number).await?;
+                if is_refused(&event) {
+                    self.judge_in_turn(event, join, course).await?;
+                }
+            }
+            next = more;
+        }
         Ok(())
     }
 
@@ -64,7 +110,7 @@ impl Writer {
         let parts = self.rooms.parts.clone();
         let before = if event.number == join.number { course.whole } else { self.before_anew(event, course).await? };
         let (mut after, mut replaces) = (before, None);
-        if let Some((kind, key)) = event.pdu.state_pair() {
+        if let Some((kind, key)) = event.pdu.state_pair().filter(|_| !event.pdu.rejected) {
             let pair = parts.store.mint_state_key(&kind, key, &mut self.batch).await?;
             replaces = parts.tree.get(before, pair).await?;
             if self.rooms.is_allowed_at(&self.room, before, &event.pdu).await? {
@@ -75,6 +121,9 @@ impl Writer {
         }
         course.after.insert(event.number, after);
         parts.events.restate(event, StatesAt { before, after, replaces }, &mut self.batch);
+        if is_refused(event) {
+            return Ok(());
+        }
         self.stand_then(event, after, before, course).await
     }
 
@@ -85,7 +134,7 @@ impl Writer {
             let Some(prev) = self.rooms.parts.events.in_room(self.room.number, id).await? else { continue };
             let state = match course.after.get(&prev.number) {
                 Some(state) => *state,
-                // It does not count, or is from before the join: nothing was made anew of it.
+                // It is from before the join: nothing was made anew of it.
                 None => self.filled_up(prev.header.state_after, course.whole).await?,
             };
             if !state.is_empty() && !states.contains(&state) {
@@ -208,4 +257,9 @@ impl Writer {
         self.batch.on_publish(move |at| room.set_whole_since(at));
         Ok(())
     }
+}
+
+/// Whether an event was found not to count, and has states all the same.
+fn is_refused(event: &Event) -> bool {
+    event.header.verdict.is_refusal() && !event.header.state_after.is_empty()
 }

@@ -1,18 +1,23 @@
 //! Fetching the members of a room that was joined without them: in the background, one server after the other, until it
 //! succeeds or nobody of this server is in the room any more. It goes on after a restart.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use parking_lot::Mutex;
-use ruma::{OwnedServerName, ServerName};
+use ruma::{OwnedServerName, ServerName, events::StateEventType};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     rooms::{Room, Rooms, RoomsError, receive::ReceiveError, registry::LIST_MAX},
     store::{
-        Order, RoomNo, StoreError,
+        Batch, Event, Order, RoomNo, StoreError,
         schema::rooms::{PARTIAL, PartialRecord},
+        state_tree::StateRoot,
     },
 };
 
@@ -24,6 +29,8 @@ const SERVERS_MAX: usize = 5;
 const PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_mins(30);
+/// How long a server may take to give them.
+const TIME_MAX: Duration = Duration::from_mins(5);
 /// How long a client waits for the members of a room.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -32,6 +39,8 @@ pub(in crate::rooms) struct Completions {
     /// Those of which the task does not know yet. At most as many as rooms were joined since it looked.
     new: Mutex<Vec<Arc<Room>>>,
     wake: Notify,
+    /// A room was joined: what waits for another attempt looks whether it is that one.
+    joined: Notify,
     places: Semaphore,
     /// Told whenever one is done.
     done: Notify,
@@ -40,7 +49,8 @@ pub(in crate::rooms) struct Completions {
 impl Default for Completions {
     fn default() -> Self {
         let places = Semaphore::new(AT_ONCE);
-        Self { new: Mutex::default(), wake: Notify::new(), places, done: Notify::new() }
+        let (wake, joined, done) = (Notify::new(), Notify::new(), Notify::new());
+        Self { new: Mutex::default(), wake, joined, places, done }
     }
 }
 
@@ -51,7 +61,7 @@ enum Attempt {
     /// What was to be fetched is here, or not wanted any more; there may be something else.
     Overtaken,
     /// Nobody has given them.
-    Failed,
+    Failed(PartialRecord),
 }
 
 impl Rooms {
@@ -63,17 +73,22 @@ impl Rooms {
             tracing::error!(%error, "rooms whose members are to be fetched cannot be read");
         }
         let (mut under_way, mut rooms) = (FuturesUnordered::new(), HashSet::new());
+        // Joined again while they are under way: what is may have looked before.
+        let mut again: HashMap<RoomNo, Arc<Room>> = HashMap::new();
         loop {
             tokio::select! {
                 () = completions.wake.notified() => {}
                 Some(number) = under_way.next() => {
                     rooms.remove(&number);
+                    completions.new.lock().extend(again.remove(&number));
                     completions.done.notify_waiters();
                 }
             }
             for room in std::mem::take(&mut *completions.new.lock()) {
                 if rooms.insert(room.number) {
                     under_way.push(self.complete_some_time(room));
+                } else {
+                    again.insert(room.number, room);
                 }
             }
         }
@@ -121,19 +136,20 @@ impl Rooms {
     pub(in crate::rooms) fn complete_later(&self, room: &Arc<Room>) {
         self.writes.completions.new.lock().push(room.clone());
         self.writes.completions.wake.notify_one();
+        self.writes.completions.joined.notify_waiters();
     }
 
     async fn complete_some_time(&self, room: Arc<Room>) -> RoomNo {
-        let mut pause = PAUSE;
+        let (mut pause, mut failures) = (PAUSE, 0);
         loop {
-            match self.try_to_complete(&room).await {
+            match self.try_to_complete(&room, failures).await {
                 Ok(Attempt::Done) => return room.number,
                 // Another join began meanwhile.
-                Ok(Attempt::Overtaken) => pause = PAUSE,
-                Ok(Attempt::Failed) => {
+                Ok(Attempt::Overtaken) => (pause, failures) = (PAUSE, 0),
+                Ok(Attempt::Failed(record)) => {
                     tracing::info!(room = %room.id, ?pause, "nobody gives the members of a room");
-                    self.parts.clock.sleep(pause).await;
-                    pause = (pause * 2).min(PAUSE_MAX);
+                    self.pause(&room, &record, pause).await;
+                    (pause, failures) = ((pause * 2).min(PAUSE_MAX), failures + 1);
                 }
                 Err(error) => {
                     tracing::error!(room = %room.id, %error, "fetching the members of a room has ended early");
@@ -143,21 +159,39 @@ impl Rooms {
         }
     }
 
-    async fn try_to_complete(&self, room: &Arc<Room>) -> Result<Attempt, StoreError> {
+    /// Waits before another attempt, unless the room is joined anew meanwhile.
+    async fn pause(&self, room: &Room, record: &PartialRecord, pause: Duration) {
+        let joined_anew = async {
+            loop {
+                let joined = self.writes.completions.joined.notified();
+                tokio::pin!(joined);
+                joined.as_mut().enable();
+                // Whatever it is, the next attempt finds out.
+                if !matches!(self.partial_record(room).await, Ok(Some(now)) if now == *record) {
+                    return;
+                }
+                joined.await;
+            }
+        };
+        self.parts.clock.timeout(pause, joined_anew).await;
+    }
+
+    async fn try_to_complete(&self, room: &Arc<Room>, failures: usize) -> Result<Attempt, StoreError> {
         let Some(record) = self.partial_record(room).await? else { return Ok(Attempt::Done) };
         if room.view().joined.is_empty() {
             self.leave_incomplete(room).await?;
             return Ok(Attempt::Overtaken);
         }
-        let _place = self.writes.completions.places.acquire().await;
-        for server in record.server_names().take(SERVERS_MAX) {
+        for server in servers_in_turn(&record, failures) {
+            // For one server, so that those who never answer do not keep other rooms waiting for long.
+            let _place = self.writes.completions.places.acquire().await;
             match self.complete_from(room, &server, &record).await {
                 Ok(()) => return Ok(Attempt::Overtaken),
                 Err(ReceiveError::Store(error)) => return Err(error),
                 Err(error) => tracing::debug!(room = %room.id, %server, %error, "members cannot be had"),
             }
         }
-        Ok(Attempt::Failed)
+        Ok(Attempt::Failed(record))
     }
 
     /// What is still to be fetched.
@@ -173,15 +207,9 @@ impl Rooms {
         record: &PartialRecord,
     ) -> Result<(), ReceiveError> {
         let join = self.parts.events.require(room.number, record.event).await?;
-        // Every server can say what the state was at an event that all know; of several it would have to be resolved.
-        let whole = match &*join.pdu.prev_events {
-            [only] => Box::pin(self.state_after_from(room, server, only)).await?,
-            _ => {
-                let (state, batch) = Box::pin(self.state_before_from(room, server, &join.pdu.event_id)).await?;
-                self.parts.store.commit(batch).await?;
-                state
-            }
-        };
+        let fetching = Box::pin(self.fetch_whole(room, server, &join));
+        let whole = self.parts.clock.timeout(TIME_MAX, fetching).await;
+        let whole = whole.unwrap_or(Err(ReceiveError::Answer("it took too long")))?;
         let mut writer = self.writer(room).await;
         // Who holds the lock sees whether it was left, or joined anew, meanwhile.
         if writer.view().joined.is_empty() || self.partial_record(room).await?.as_ref() != Some(record) {
@@ -192,6 +220,47 @@ impl Rooms {
         self.writes.completions.done.notify_waiters();
         tracing::info!(room = %room.id, %server, "all members of a room are known");
         Ok(())
+    }
+
+    /// The state before the join, as the one who answered it gave it, with the members that a server tells now.
+    async fn fetch_whole(
+        &self,
+        room: &Arc<Room>,
+        server: &ServerName,
+        join: &Event,
+    ) -> Result<StateRoot, ReceiveError> {
+        // Every server can say what the state was at an event that all know; of several it would have to be resolved.
+        let told = match &*join.pdu.prev_events {
+            [only] => self.state_after_from(room, server, only).await?,
+            _ => {
+                let (state, batch) = self.state_before_from(room, server, &join.pdu.event_id).await?;
+                self.parts.store.commit(batch).await?;
+                state
+            }
+        };
+        let whole = self.with_members_only(join.header.state_before, told).await?;
+        // Who is in the room is not put out of it by what somebody says it was.
+        if self.is_allowed_at(room, whole, &join.pdu).await? {
+            Ok(whole)
+        } else {
+            Err(ReceiveError::Answer("a state that does not allow the join"))
+        }
+    }
+
+    /// A state with the members of another, and nothing else of it: it is only members that are missing, and who tells
+    /// them was not chosen to say anything else.
+    async fn with_members_only(&self, state: StateRoot, other: StateRoot) -> Result<StateRoot, StoreError> {
+        let mut members = Vec::new();
+        for change in self.parts.tree.diff(state, other).await? {
+            let (kind, _) = self.parts.store.state_key_pair(change.key).await?;
+            if kind == StateEventType::RoomMember {
+                members.push((change.key, change.new));
+            }
+        }
+        let mut batch = Batch::new();
+        let whole = self.parts.tree.apply(state, &members, &mut batch).await?;
+        self.parts.store.commit(batch).await?;
+        Ok(whole)
     }
 
     /// Nobody is in the room any more: its members are not fetched.
@@ -206,6 +275,17 @@ impl Rooms {
         }
         Ok(())
     }
+}
+
+/// Whom to ask: always the one who answered the join, and of the others some after the other.
+fn servers_in_turn(record: &PartialRecord, failures: usize) -> Vec<OwnedServerName> {
+    let mut servers: Vec<_> = record.server_names().collect();
+    if let Some(others) = servers.get_mut(1..).filter(|others| !others.is_empty()) {
+        let asked = failures.wrapping_mul(SERVERS_MAX - 1) % others.len();
+        others.rotate_left(asked);
+    }
+    servers.truncate(SERVERS_MAX);
+    servers
 }
 
 impl PartialRecord {

@@ -156,6 +156,10 @@ impl Rooms {
             return Ok(Outcome::Known);
         }
         let servers = self.servers_to_ask(room, origin, event.pdu()).await?;
+        if !self.without_state(room, &event.pdu().prev_events).await?.is_empty() {
+            // A state that is fetched lacks nothing, so those that are here must not either.
+            self.until_whole(room).await;
+        }
         let mut footing = Footing { known: Known::new(), states: Vec::new(), missing: Vec::new() };
         for id in &event.pdu().prev_events {
             let here = self.parts.events.in_room(room.number, id).await?;
@@ -245,8 +249,6 @@ impl Rooms {
         servers: &[OwnedServerName],
         event: &EventId,
     ) -> Result<StateRoot, ReceiveError> {
-        // The state is all but the one that is being fetched already, and fits those that lack nothing.
-        self.until_whole(room).await;
         let mut failure = ReceiveError::Answer("there is nobody to ask");
         for server in servers {
             match self.state_after_from(room, server, event).await {

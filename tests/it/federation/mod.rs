@@ -8,6 +8,7 @@
 //! - `early`, `redactions`: what comes the wrong way round
 //! - `listeners`: what is served where
 //! - `partial`: rooms joined before their members are known
+//! - `partial_hostile`: the same where somebody means harm
 //! - `third_party`: people of whom only an e-mail address is known; `identity`: who knows whose it is
 //! - `policy_server`: rooms where a server looks at every event first
 //! - `faults`, `killed`, `killed_to_device`: what goes wrong there and here
@@ -38,6 +39,7 @@ mod outbound_crash;
 mod outbound_failures;
 mod pair;
 mod partial;
+mod partial_hostile;
 mod policy_server;
 mod profile;
 mod reading;

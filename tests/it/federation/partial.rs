@@ -21,20 +21,20 @@ use super::{
 };
 use crate::harness::{Client, Server, escape};
 
-const FED: &str = "/_matrix/federation/v1";
-const MEMBERS: usize = 30;
+pub(super) const FED: &str = "/_matrix/federation/v1";
+pub(super) const MEMBERS: usize = 30;
 
 /// A room of a fake server, and how far its server says who is in it.
-struct Large<'a> {
-    host: Host<'a>,
+pub(super) struct Large<'a> {
+    pub(super) host: Host<'a>,
     /// Whether it tells who is in the room.
-    tells: Arc<AtomicBool>,
+    pub(super) tells: Arc<AtomicBool>,
 }
 
 impl<'a> Large<'a> {
     /// A room with many members, who are left out of the answer to a join and not told until the test says so. `besides`
     /// may do more to it.
-    fn new(fake: &'a Fake, besides: impl FnOnce(&Host<'_>)) -> Self {
+    pub(super) fn new(fake: &'a Fake, besides: impl FnOnce(&Host<'_>)) -> Self {
         let hosted = Hosted::on(fake);
         let members: Vec<_> = (0..MEMBERS).map(|n| (fake, format!("p{n}"))).collect();
         let host = hosted.room(fake, "large", &members);
@@ -44,17 +44,7 @@ impl<'a> Large<'a> {
             let cloned = |events: Vec<&Value>| events.into_iter().cloned().collect::<Vec<_>>();
             (cloned(known.state_events()), cloned(known.auth_chain()))
         };
-        let few: Vec<Value> = whole.iter().filter(|event| event["type"] != "m.room.member").cloned().collect();
-        let (joined, name) = (hosted.clone(), fake.name().to_owned());
-        let auth_chain = chain.clone();
-        fake.answer(Method::PUT, "/_matrix/federation/v2/send_join/", move |received| {
-            let answer = json!({
-                "origin": "x", "members_omitted": received.path.contains("omit_members=true"),
-                "servers_in_room": [name], "auth_chain": auth_chain, "state": few,
-            });
-            joined.join(received);
-            Reply::ok(answer)
-        });
+        hosted.omit_members();
         let tells = Arc::new(AtomicBool::new(false));
         let ids = |events: &[Value]| events.iter().map(id_of).collect::<Vec<_>>();
         let state_ids = json!({ "pdu_ids": ids(&whole), "auth_chain_ids": ids(&chain) });
@@ -73,13 +63,13 @@ impl<'a> Large<'a> {
     }
 
     /// An event of one of the members.
-    fn say(&self, member: usize, kind: &str, key: Option<&str>, content: Value) -> (String, Value) {
+    pub(super) fn say(&self, member: usize, kind: &str, key: Option<&str>, content: Value) -> (String, Value) {
         let fake = self.host.fake;
         self.host.append_by((fake, &fake.user(&format!("p{member}"))), kind, key, content)
     }
 
     /// Its server tells who is in the room from now on, and has been asked.
-    async fn tell(&self, clock: &Clock, home: &Server) {
+    pub(super) async fn tell(&self, clock: &Clock, home: &Server) {
         let path = format!("{FED}/state_ids/");
         let before = self.host.fake.received(&path).len();
         self.tells.store(true, Ordering::SeqCst);
@@ -112,7 +102,7 @@ fn lazy(since: Option<&str>) -> String {
 }
 
 /// Waits until somebody who loads members lazily sees an event.
-async fn until_seen(client: &Client, room: &str, id: &str) {
+pub(super) async fn until_seen(client: &Client, room: &str, id: &str) {
     let mut sync = client.get(&lazy(None)).await.ok();
     for _ in 0..10 {
         let events = sync["rooms"]["join"][room]["timeline"]["events"].as_array();
@@ -131,13 +121,13 @@ fn members_shown(room: &Value) -> Vec<&str> {
     members.filter_map(|event| event["state_key"].as_str()).collect()
 }
 
-async fn bert(clock: &Clock) -> (Server, Client) {
+pub(super) async fn bert(clock: &Clock) -> (Server, Client) {
     let home = server_at(clock.clone(), |_| {}).await;
     let bert = home.register("bert").await;
     (home, bert)
 }
 
-fn clock() -> Clock {
+pub(super) fn clock() -> Clock {
     Clock::test(1_700_000_100_000)
 }
 
