@@ -158,7 +158,7 @@ impl Cache {
     /// Counts a thumbnail that was made of content of another server, in bytes. Not to be dropped half-way.
     pub(super) async fn count_thumbnail(&self, sha256: [u8; 32], size: u64) -> Result<(), MediaError> {
         let naming = self.naming.read().await;
-        let _counting = self.counting.lock().await;
+        let counting = self.counting.lock().await;
         let mut batch = Batch::new();
         let named = self.is_named_elsewhere(&sha256).await?;
         if named {
@@ -173,7 +173,7 @@ impl Cache {
             return Ok(());
         }
         self.bytes.fetch_add(counted(size), Ordering::Relaxed);
-        drop((_counting, naming));
+        drop((counting, naming));
         self.remove(Going::TooMany).await
     }
 

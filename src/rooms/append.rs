@@ -10,9 +10,7 @@ use std::{
 };
 
 use ruma::{
-    EventId, OwnedEventId, ServerName, UserId,
-    events::StateEventType,
-    room_version_rules::EventsReferenceFormatVersion,
+    EventId, OwnedEventId, ServerName, UserId, events::StateEventType, room_version_rules::EventsReferenceFormatVersion,
 };
 
 use super::{

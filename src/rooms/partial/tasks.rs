@@ -230,13 +230,12 @@ impl Rooms {
         join: &Event,
     ) -> Result<StateRoot, ReceiveError> {
         // Every server can say what the state was at an event that all know; of several it would have to be resolved.
-        let told = match &*join.pdu.prev_events {
-            [only] => self.state_after_from(room, server, only).await?,
-            _ => {
-                let (state, batch) = self.state_before_from(room, server, &join.pdu.event_id).await?;
-                self.parts.store.commit(batch).await?;
-                state
-            }
+        let told = if let [only] = &*join.pdu.prev_events {
+            self.state_after_from(room, server, only).await?
+        } else {
+            let (state, batch) = self.state_before_from(room, server, &join.pdu.event_id).await?;
+            self.parts.store.commit(batch).await?;
+            state
         };
         let whole = self.with_members_only(join.header.state_before, told).await?;
         // Who is in the room is not put out of it by what somebody says it was.

@@ -179,7 +179,8 @@ impl Rooms {
         let partial = members_omitted.then(|| in_room(server, servers_in_room.unwrap_or_default()));
         let state = self.verified_of(room_id, &template, &state).await;
         let auth_chain = self.verified_of(room_id, &template, &auth_chain).await;
-        let entrance = Entrance { room_id: room_id.to_owned(), version: template.version, join, state, auth_chain, partial };
+        let entrance =
+            Entrance { room_id: room_id.to_owned(), version: template.version, join, state, auth_chain, partial };
         self.enter(entrance).await?;
         Ok(())
     }
