@@ -57,8 +57,7 @@ impl Rooms {
         rules: &RoomVersionRules,
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Vec<Result<Verified, Refusal>> {
-        let parsed: Vec<_> = texts.into_iter().map(|text| format::check(text, room, rules)).collect();
-        verify_parsed(self.parts.remote.keys(), parsed, rules, true).await
+        self.verify_with(room, rules, texts, true).await
     }
 
     /// The same with the keys that are here: nobody is asked. Where they do not do, the refusal is temporary.
@@ -68,8 +67,19 @@ impl Rooms {
         rules: &RoomVersionRules,
         texts: impl IntoIterator<Item = &'a str>,
     ) -> Vec<Result<Verified, Refusal>> {
+        self.verify_with(room, rules, texts, false).await
+    }
+
+    /// `ask` is whether keys that are not here are fetched.
+    async fn verify_with<'a>(
+        &self,
+        room: &RoomId,
+        rules: &RoomVersionRules,
+        texts: impl IntoIterator<Item = &'a str>,
+        ask: bool,
+    ) -> Vec<Result<Verified, Refusal>> {
         let parsed: Vec<_> = texts.into_iter().map(|text| format::check(text, room, rules)).collect();
-        verify_parsed(self.parts.remote.keys(), parsed, rules, false).await
+        verify_parsed(self.parts.remote.keys(), parsed, rules, ask).await
     }
 
     /// The same for one event.

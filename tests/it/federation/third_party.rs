@@ -35,6 +35,16 @@ async fn membership(client: &Client, room: &str, user: &str) -> Option<Value> {
     answer.status.is_success().then_some(answer.body)
 }
 
+/// Two servers that take somebody for an identity server.
+async fn pair_that_trusts(fake: &Fake) -> Pair {
+    let (one, other) = (fake.name().to_owned(), fake.name().to_owned());
+    Pair::with(
+        |config| config.federation.identity_servers = vec![one],
+        |config| config.federation.identity_servers = vec![other],
+    )
+    .await
+}
+
 #[tokio::test]
 async fn whose_address_is_known_is_invited_as_by_id() {
     let fake = Fake::start().await;
@@ -60,12 +70,7 @@ async fn whose_address_is_known_is_invited_as_by_id() {
 #[tokio::test]
 async fn whoever_proves_the_address_on_another_server_is_invited_and_joins() {
     let fake = Fake::start().await;
-    let (one, other) = (fake.name().to_owned(), fake.name().to_owned());
-    let Pair { a, b } = Pair::with(
-        |config| config.federation.identity_servers = vec![one],
-        |config| config.federation.identity_servers = vec![other],
-    )
-    .await;
+    let Pair { a, b } = pair_that_trusts(&fake).await;
     let (ada, bert) = (a.register("ada").await, b.register("bert").await);
     identify(&fake, &[]);
     let wanted = by_address(&fake, "bert@school.example");
@@ -350,12 +355,7 @@ async fn what_an_identity_server_answers_is_bounded_and_checked() {
 #[tokio::test]
 async fn whoever_brings_the_proof_joins_here_and_from_elsewhere() {
     let fake = Fake::start().await;
-    let (one, other) = (fake.name().to_owned(), fake.name().to_owned());
-    let Pair { a, b } = Pair::with(
-        |config| config.federation.identity_servers = vec![one],
-        |config| config.federation.identity_servers = vec![other],
-    )
-    .await;
+    let Pair { a, b } = pair_that_trusts(&fake).await;
     let (ada, cleo, bert) = (a.register("ada").await, a.register("cleo").await, b.register("bert").await);
     identify(&fake, &[]);
     let wanted = ["cleo@school.example", "bert@school.example"].map(|address| by_address(&fake, address));

@@ -44,6 +44,19 @@ struct Walk {
     own_rooms: BTreeMap<String, String>,
 }
 
+/// Decides that one person has nothing to do with another.
+async fn deny(small: &Small, actor: &str, target: &str) {
+    let new = NewOverride {
+        actor: UserId::parse(actor).unwrap(),
+        target: UserId::parse(target).unwrap(),
+        verb: None,
+        effect: OverrideEffect::Deny,
+        reason: "a quarrel".into(),
+        until_ms: None,
+    };
+    small.school().decisions.add_override(&new, &Author::console()).await.unwrap();
+}
+
 impl Walk {
     async fn start() -> Self {
         let small = Box::pin(Small::start()).await;
@@ -82,16 +95,7 @@ impl Walk {
 
     /// Decides that one person has nothing to do with another.
     async fn deny(&self, actor: &str, target: &str) {
-        let id = |name: &str| UserId::parse(self.id(name)).unwrap();
-        let new = NewOverride {
-            actor: id(actor),
-            target: id(target),
-            verb: None,
-            effect: OverrideEffect::Deny,
-            reason: "a quarrel".into(),
-            until_ms: None,
-        };
-        self.small.school().decisions.add_override(&new, &Author::console()).await.unwrap();
+        deny(&self.small, self.id(actor), self.id(target)).await;
     }
 
     /// All ordered pairs of somebody who is signed in and somebody else.

@@ -1,15 +1,10 @@
 //! Rooms of a neighbour, played by the test, in which people of the school are: nothing that it says of them brings in
 //! others whom it may not reach, nor people who may not meet.
 
-use homeroom::{
-    school::{audit::Author, decisions::NewOverride},
-    store::schema::school::OverrideEffect,
-};
 use reqwest::Method;
-use ruma::UserId;
 use serde_json::{Value, json};
 
-use super::{V3, federation::Border};
+use super::{V3, deny, federation::Border};
 use crate::{
     federation::{
         Fake, Reply,
@@ -92,16 +87,7 @@ async fn neither_the_state_that_one_enters_nor_old_history_tells_of_those_whom_t
 /// Decides that two have nothing to do with each other.
 async fn part(border: &Border, one: &str, other: &str) {
     for (actor, target) in [(one, other), (other, one)] {
-        let id = |name: &str| UserId::parse(&*border.ids[name]).unwrap();
-        let new = NewOverride {
-            actor: id(actor),
-            target: id(target),
-            verb: None,
-            effect: OverrideEffect::Deny,
-            reason: "a quarrel".into(),
-            until_ms: None,
-        };
-        border.small.school().decisions.add_override(&new, &Author::console()).await.unwrap();
+        deny(&border.small, &border.ids[actor], &border.ids[target]).await;
     }
 }
 
