@@ -24,6 +24,15 @@ async fn joins(client: &Client, room: &str, via: &[&Server]) -> u16 {
     client.post(&path, json!({})).await.status.as_u16()
 }
 
+/// Waits until somebody sees that another has joined.
+async fn until_joined(client: &Client, room: &str, user: &str) {
+    let joined = |sync: &Value| membership(sync, room, user).filter(|is| is == "join");
+    let first = client.sync(None).await;
+    if joined(&first).is_none() {
+        client.sync_until(first["next_batch"].as_str().unwrap(), joined).await;
+    }
+}
+
 /// Who vouched, once somebody has joined.
 async fn voucher(client: &Client, room: &str, user: &str) -> Value {
     let state = client.room(room, &format!("state/m.room.member/{}", escape(user))).await.ok();
@@ -73,11 +82,9 @@ async fn a_server_in_the_room_asks_another_to_vouch_for_its_own_user() {
     }
     assert_eq!(joins(&bella, &room, &[&b]).await, 403, "she is not in the allowed room");
     assert_eq!(joins(&bella, &allowed, &[&a]).await, 200);
+    // Who is to vouch for her has to have heard of that.
+    until_joined(&ada, &allowed, &bella.user_id).await;
     assert_eq!(joins(&bella, &room, &[&b]).await, 200);
     assert_eq!(voucher(&bella, &room, &bella.user_id).await, json!(ada.user_id));
-    let first = ada.sync(None).await;
-    if membership(&first, &room, &bella.user_id).as_deref() != Some("join") {
-        let since = first["next_batch"].as_str().unwrap();
-        ada.sync_until(since, |sync| membership(sync, &room, &bella.user_id).filter(|is| is == "join")).await;
-    }
+    until_joined(&ada, &room, &bella.user_id).await;
 }
