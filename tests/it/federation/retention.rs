@@ -94,10 +94,15 @@ async fn transactions_are_remembered_for_a_day() {
     in_time(&clock, &ada, Duration::from_hours(1), async || kept().await == 0).await;
 }
 
+/// An event that invites somebody, or one that ends their membership.
+fn of_member(received: &Received, user: &str, invites: bool) -> Option<Value> {
+    let wanted = |pdu: &&Value| pdu["state_key"] == user && (pdu["content"]["membership"] == "invite") == invites;
+    received.body["pdus"].as_array()?.iter().find(wanted).cloned()
+}
+
 /// An event that ends somebody's membership.
 fn ends(received: &Received, user: &str) -> Option<Value> {
-    let pdus = received.body["pdus"].as_array()?;
-    pdus.iter().find(|pdu| pdu["state_key"] == user && pdu["content"]["membership"] != "invite").cloned()
+    of_member(received, user, false)
 }
 
 async fn put_out(client: &Client, room: &str, how: &str, user: &str) {
@@ -116,6 +121,8 @@ async fn whose_users_are_put_out_hears_of_that_after_an_outage_too_and_of_nothin
     super::guest::oblige(&invited);
     let ivy = invited.user("ivy");
     ada.invite(&room, &ivy).await.ok();
+    // Were that to fail, nothing more would be sent until the clock goes on.
+    member.until(|received| of_member(received, &ivy, true)).await;
     for (fake, user) in [(&member, &eve), (&invited, &ivy)] {
         fails(fake);
         put_out(&ada, &room, "kick", user).await;
