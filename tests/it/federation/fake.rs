@@ -128,7 +128,7 @@ impl Fake {
         self.shared.received.borrow().iter().filter(|received| received.path.starts_with(path)).cloned().collect()
     }
 
-    /// Waits until something came that `found` finds what it looks for in; at most twenty seconds.
+    /// Waits until something came that `found` finds what it looks for in; at most a minute.
     pub(crate) async fn until<T>(&self, mut found: impl FnMut(&Received) -> Option<T>) -> T {
         let mut received = self.shared.received.subscribe();
         let mut seen = 0;
@@ -144,16 +144,16 @@ impl Fake {
                 received.changed().await.unwrap();
             }
         };
-        let searched = tokio::time::timeout(std::time::Duration::from_secs(20), search).await;
+        let searched = tokio::time::timeout(std::time::Duration::from_mins(1), search).await;
         searched.unwrap_or_else(|_| panic!("{} waited for something that did not come", self.name))
     }
 
-    /// Waits for a PDU of that type in a transaction; at most twenty seconds.
+    /// Waits for a PDU of that type in a transaction; at most a minute.
     pub(crate) async fn until_pdu(&self, kind: &str) -> Value {
         self.until(|received| in_transaction(received, "pdus", |pdu| pdu["type"] == kind)).await
     }
 
-    /// Waits for an EDU of that type in a transaction; at most twenty seconds.
+    /// Waits for an EDU of that type in a transaction; at most a minute.
     pub(crate) async fn until_edu(&self, kind: &str) -> Value {
         self.until(|received| in_transaction(received, "edus", |edu| edu["edu_type"] == kind)).await
     }

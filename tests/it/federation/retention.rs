@@ -20,7 +20,7 @@ use super::{
 };
 use crate::harness::{Client, Server, escape};
 
-/// Lets time go by until something is so; at most half a minute of the test's own.
+/// Lets time go by until something is so; at most a minute of the test's own.
 async fn in_time(clock: &Clock, client: &Client, step: Duration, mut is_so: impl AsyncFnMut() -> bool) {
     let passing = async {
         while !is_so().await {
@@ -31,7 +31,7 @@ async fn in_time(clock: &Clock, client: &Client, step: Duration, mut is_so: impl
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), passing).await.expect("it did not come to that");
+    tokio::time::timeout(Duration::from_mins(1), passing).await.expect("it did not come to that");
 }
 
 async fn outgoing(server: &Server) -> usize {
