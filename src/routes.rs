@@ -116,6 +116,7 @@ fn crossings(table: Table) -> Table {
         .on::<fed::create_invite::v2::Request, _>(invite::create_invite)
         .at(put, "/_matrix/federation/v1/invite/{room_id}/{event_id}", invite::create_invite_v1)
         .on::<thirdparty::bind_callback::v1::Request, _>(third_party::bind_callback)
+        .at(&Method::POST, "/_matrix/federation/v1/3pid/onbind", third_party::bind_callback)
         .on::<thirdparty::exchange_invite::v1::Request, _>(third_party::exchange_invite)
 }
 

@@ -18,7 +18,8 @@ use crate::{
 };
 
 /// `PUT /_matrix/federation/v1/3pid/onbind`: an identity server tells of a user here who has proved an address. Without a
-/// signature; while the administrator has named no identity server, it does not exist.
+/// signature; while the administrator has named no identity server, it does not exist. Sydent, the identity server that
+/// is in use, tells by `POST`.
 ///
 /// [Specification](https://spec.matrix.org/v1.19/server-server-api/#put_matrixfederationv13pidonbind)
 pub async fn bind_callback(

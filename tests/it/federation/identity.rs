@@ -59,6 +59,17 @@ pub(crate) async fn invite(client: &Client, room: &str, wanted: Value) -> Answer
 
 /// Has the identity server tell of an address that was proved.
 pub(crate) async fn tell(fake: &Fake, to: &Server, user: &str, invites: &[(&str, &str, Value)]) -> Answer {
+    tell_by(Method::PUT, fake, to, user, invites).await
+}
+
+/// The same by another method.
+pub(crate) async fn tell_by(
+    method: Method,
+    fake: &Fake,
+    to: &Server,
+    user: &str,
+    invites: &[(&str, &str, Value)],
+) -> Answer {
     let invite = |(room, sender, signed): &(&str, &str, Value)| {
         json!({
             "medium": "email", "address": "bert@school.example", "mxid": user, "room_id": room, "sender": sender,
@@ -67,7 +78,7 @@ pub(crate) async fn tell(fake: &Fake, to: &Server, user: &str, invites: &[(&str,
     };
     let invites: Vec<Value> = invites.iter().map(invite).collect();
     let body = json!({ "medium": "email", "address": "bert@school.example", "mxid": user, "invites": invites });
-    fake.call_with(to, Method::PUT, "/_matrix/federation/v1/3pid/onbind", body, None).await
+    fake.call_with(to, method, "/_matrix/federation/v1/3pid/onbind", body, None).await
 }
 
 /// What the identity server signs.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Fake, Pair, Reply,
     guest::oblige,
-    identity::{IDENTITY, by_address, identify, invite, proof, tell, valid},
+    identity::{IDENTITY, by_address, identify, invite, proof, tell, tell_by, valid},
     invite::invited,
     server,
 };
@@ -128,6 +128,20 @@ async fn an_invitation_by_address_can_be_taken_back() {
     tell(&fake, &home, &bert.user_id, &for_ada).await.ok();
     assert_eq!(membership(&ada, &room, &bert.user_id).await, None);
     tell(&fake, &home, &bert.user_id, &answers("token1")).await.ok();
+    invited(&bert, &room).await;
+}
+
+/// Sydent does not tell by `PUT`, as the specification has it.
+#[tokio::test]
+async fn an_identity_server_may_tell_by_post_too() {
+    let fake = Fake::start().await;
+    let home = home(&fake).await;
+    let (ada, bert) = (home.register("ada").await, home.register("bert").await);
+    identify(&fake, &[]);
+    let room = ada.create_room(json!({ "preset": "private_chat" })).await;
+    invite(&ada, &room, by_address(&fake, "bert@school.example")).await.ok();
+    let answers = [(&*room, &*ada.user_id, proof(&fake, &bert.user_id, "token0"))];
+    tell_by(Method::POST, &fake, &home, &bert.user_id, &answers).await.ok();
     invited(&bert, &room).await;
 }
 
