@@ -203,12 +203,27 @@ impl Prepared {
 /// Reads from an event what its check needs.
 fn prepare(json: &str, rules: &RoomVersionRules) -> Result<Prepared, VerifyError> {
     let numbers = if rules.authorization.strict_canonical_json { Numbers::Strict } else { Numbers::Lenient };
-    let object = Object::parse(json.as_bytes(), numbers, DEPTH_MAX)
-        .map_err(|error| VerifyError::Malformed(error.to_string()))?;
+    let object = read(json, numbers)?;
     let signatures = object.get("signatures").and_then(Value::as_object).ok_or_else(|| malformed("signatures"))?;
     let hash = object.get("hashes").and_then(Value::as_object).and_then(|hashes| hashes.get_str("sha256"));
     let hash = hash.ok_or_else(|| malformed("hashes"))?;
-    let needs = required_servers(&object, rules)?.into_iter().map(|server| {
+    let mut text = String::with_capacity(json.len());
+    object.write_filtered(
+        &mut text,
+        |key| !matches!(key, "hashes" | "signatures" | "unsigned"),
+        |value, _, out| value.write(out),
+    );
+    let digest = Sha256::digest(text.as_bytes());
+    let hash_holds = BASE64.decode(hash).is_ok_and(|stated| stated == digest.as_slice());
+    text.clear();
+    redact::write_redacted(&object, &rules.redaction, true, &mut text);
+    let required = if hash_holds {
+        required_servers(&object, rules)?
+    } else {
+        // Only what a redaction leaves will count, so only that can spare anybody a signature.
+        required_servers(&read(&text, numbers)?, rules)?
+    };
+    let needs = required.into_iter().map(|server| {
         let made = signatures.get(server.as_str()).and_then(Value::as_object);
         let made = made.into_iter().flat_map(Object::iter).take(SIGNATURES_MAX).filter_map(|(key_id, value)| {
             let fits = key_id.starts_with("ed25519:") && key_id.len() <= KEY_ID_BYTES_MAX;
@@ -224,17 +239,11 @@ fn prepare(json: &str, rules: &RoomVersionRules) -> Result<Prepared, VerifyError
     } else {
         Purpose::AnyEvent
     };
-    let mut text = String::with_capacity(json.len());
-    object.write_filtered(
-        &mut text,
-        |key| !matches!(key, "hashes" | "signatures" | "unsigned"),
-        |value, _, out| value.write(out),
-    );
-    let digest = Sha256::digest(text.as_bytes());
-    let hash_holds = BASE64.decode(hash).is_ok_and(|stated| stated == digest.as_slice());
-    text.clear();
-    redact::write_redacted(&object, &rules.redaction, true, &mut text);
     Ok(Prepared { needs, text, hash_holds, purpose })
+}
+
+fn read(json: &str, numbers: Numbers) -> Result<Object<'_>, VerifyError> {
+    Object::parse(json.as_bytes(), numbers, DEPTH_MAX).map_err(|error| VerifyError::Malformed(error.to_string()))
 }
 
 /// The servers that must have signed an event.
@@ -244,8 +253,10 @@ fn required_servers(object: &Object<'_>, rules: &RoomVersionRules) -> Result<Vec
     let content = object.get("content").and_then(Value::as_object).ok_or_else(|| malformed("content"))?;
     let membership = (object.get_str("type") == Some("m.room.member")).then(|| content.get_str("membership")).flatten();
     let mut servers = Vec::with_capacity(1);
-    // An invite by third-party id is in the name of somebody whose server cannot sign it: the token in it is proof.
-    if membership != Some("invite") || content.get("third_party_invite").is_none() {
+    // An invite by third-party id is in the name of somebody whose server cannot sign it: the token in it is proof. What
+    // is no object is no such invite for the authorisation rules either, so it must not be one here.
+    let by_third_party = content.get("third_party_invite").and_then(Value::as_object).is_some();
+    if membership != Some("invite") || !by_third_party {
         servers.push(server_of(object.get_str("sender"), "sender")?);
     }
     if rules.signatures.check_event_id_server {

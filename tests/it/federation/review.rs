@@ -14,6 +14,7 @@ use super::{
     guest::{Guest, id_of, rules, until_there},
     server, server_at,
 };
+use crate::harness::escape;
 
 const MISSING: &str = "/_matrix/federation/v1/get_missing_events/";
 const STATE_IDS: &str = "/_matrix/federation/v1/state_ids/";
@@ -24,6 +25,36 @@ fn with_a_gap(guest: &Guest<'_>) -> (Value, Value) {
     let mut later = guest.draft("m.room.message", json!({ "msgtype": "m.text", "body": "later" }));
     later["prev_events"] = json!([id_of(&earlier)]);
     (earlier, guest.sign(later))
+}
+
+#[tokio::test]
+async fn nobody_is_invited_in_the_name_of_somebody_of_another_server() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let eve = Guest::enter(&fake, &home, &room, "eve").await;
+    let own = eve.state_id("m.room.member", &eve.user).to_owned();
+    // What says to be an invite by third-party id needs no signature of its sender, so it must not be a plain one.
+    let forge = |target: &str, third_party: Value| {
+        let mut event = eve.member(target, "invite");
+        event["sender"] = json!(ada.user_id);
+        event["content"]["third_party_invite"] = third_party;
+        for id in event["auth_events"].as_array_mut().unwrap() {
+            if *id == own.as_str() {
+                *id = json!(eve.state_id("m.room.member", &ada.user_id));
+            }
+        }
+        eve.sign(event)
+    };
+    let targets = ["one", "two", "three"].map(|name| fake.user(name));
+    let forged = [json!(null), json!("signed"), json!({})];
+    let forged = targets.iter().zip(forged).map(|(target, third_party)| forge(target, third_party));
+    eve.send(forged.collect()).await.ok();
+    eve.say(&ada, "done").await;
+    for target in targets {
+        let member = ada.room(&room, &format!("state/m.room.member/{}", escape(&target))).await;
+        assert_eq!(member.status, 404, "{target}");
+    }
 }
 
 #[tokio::test]
