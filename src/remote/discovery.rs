@@ -85,8 +85,9 @@ mod tests {
 
     #[test]
     fn a_name_that_is_a_private_address_has_no_route() {
-        for name in ["127.0.0.1", "[::ffff:10.0.0.1]:8448"] {
+        for name in ["127.0.0.1", "[::ffff:10.0.0.1]:8448", "2130706433", "127.1:22", "0x7f.1:443", "127.0.0.1."] {
             assert!(matches!(route(name, false), Err(RemoteError::Unreachable { .. })), "{name}");
+            assert!(!may_delegate(<&ServerName>::try_from(name).unwrap()), "{name}");
             assert!(route(name, true).is_ok());
         }
     }

@@ -7,6 +7,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use reqwest::Url;
+
 use crate::config::Federation;
 
 /// The filter.
@@ -47,10 +49,14 @@ impl Egress {
     }
 }
 
-/// The address that a host is, in brackets or without.
+/// The address that a host is, in brackets or without. URLs know more ways to write one (`127.1`, `0x7f000001`,
+/// `2130706433`), and connections are made by URLs.
 pub(super) fn literal(host: &str) -> Option<IpAddr> {
-    let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    inside.unwrap_or(host).parse().ok()
+    let plain = |host: &str| {
+        let inside = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        inside.unwrap_or(host).parse().ok()
+    };
+    plain(host).or_else(|| plain(Url::parse(&format!("https://{host}")).ok()?.host_str()?))
 }
 
 /// Not in the registry of special-purpose addresses (RFC 6890 and its successors).
@@ -155,6 +161,9 @@ mod tests {
     #[test]
     fn literal_hosts_are_checked_and_names_are_not() {
         assert!(!STRICT.allows_host("127.0.0.1") && !STRICT.allows_host("[::ffff:10.0.0.1]"));
+        for host in ["127.1", "0x7f.1", "0X7F000001", "2130706433", "0177.0.0.1", "127.0.0.1.", "10.1"] {
+            assert!(!STRICT.allows_host(host), "{host}");
+        }
         assert!(STRICT.allows_host("localhost") && STRICT.allows_host("[2a00::1]"));
     }
 }

@@ -10,8 +10,10 @@ use std::{
 };
 
 use axum::{Router, http::StatusCode, routing::any};
+use ruma::OwnedServerName;
+use tokio::net::TcpListener;
 
-use super::peer::{Asker, Authority, FakeDns, HERE, b};
+use super::peer::{Asker, Authority, FakeDns, HERE, INSIDE_NAMES, b};
 use crate::remote::{RemoteError, Terms, Unreachable};
 
 /// An address of this machine that is not exempt.
@@ -28,6 +30,20 @@ async fn inside(authority: &Authority) -> (u16, Arc<AtomicUsize>) {
     }));
     let names = ["b.example", "inside.example", "127.0.0.2"];
     (authority.serve_at(INSIDE, &names, router).await, reached)
+}
+
+/// A port inside, without any certificate, and how often somebody connected to it.
+async fn connections() -> (Arc<AtomicUsize>, u16) {
+    let listener = TcpListener::bind((INSIDE, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connected = Arc::new(AtomicUsize::new(0));
+    let count = connected.clone();
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    (connected, port)
 }
 
 fn ask() -> http::Request<Vec<u8>> {
@@ -93,6 +109,21 @@ async fn an_address_in_a_url_is_checked() {
     for address in ["file:///etc/passwd", "ftp://b.example/", "//b.example", ""] {
         assert!(matches!(asker.client.fetch(address, 100, SECOND).await, Err(RemoteError::Request(_))), "{address}");
     }
+}
+
+#[tokio::test]
+async fn a_server_name_that_urls_read_as_a_private_address_is_not_asked() {
+    let authority = Authority::new();
+    let (connected, listener) = connections().await;
+    let asker = Asker::new(&authority, FakeDns::here(&[]), listener);
+    for name in INSIDE_NAMES {
+        for name in [name.to_owned(), format!("{name}:{listener}")] {
+            let server = OwnedServerName::try_from(name.as_str()).unwrap();
+            let error = asker.client.send_raw(&server, ask(), Terms::anyway()).await.unwrap_err();
+            assert!(matches!(error, RemoteError::Unreachable { kind: Unreachable::Dns, .. }), "{name}: {error}");
+        }
+    }
+    assert_eq!(connected.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test]

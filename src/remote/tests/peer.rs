@@ -36,6 +36,10 @@ use crate::{
 /// Where the servers of tests listen, and the only private address that may be reached.
 pub(super) const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+/// Ways to write an address of this machine that may not be reached, as names of servers.
+pub(super) const INSIDE_NAMES: [&str; 6] =
+    ["127.0.0.2", "2130706434", "0x7f000002", "127.2", "0177.0.0.2", "127.0.0.2."];
+
 /// An authority, and its certificate as a file.
 pub(super) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -191,6 +195,7 @@ impl Asker {
 fn config(authority: &Path) -> Config {
     let mut config = Config::defaults(owned_server_name!("a.example"));
     config.federation.allow = ["a.example", "b.example", "*.b.example", "127.0.0.1"].map(pattern).to_vec();
+    config.federation.allow.extend(INSIDE_NAMES.map(pattern));
     config.federation.trusted_ca = vec![authority.to_owned()];
     config
 }
