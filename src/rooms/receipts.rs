@@ -11,7 +11,7 @@ mod receive;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 use ruma::{EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomId, events::receipt::ReceiptThread};
 
 pub(super) use self::{early::EarlyReceipts, marks::Marks};
@@ -30,6 +30,8 @@ use crate::{
 
 /// Pairs of user and room whose receipts are kept in memory.
 const MARKS_KEPT: usize = 50_000;
+/// What they weigh at most: receipts, some 300 bytes each.
+const MARKS_WEIGHT: u64 = 250_000;
 /// Receipts of one user in one room: one per thread and type. More are not read back.
 const MARKS_MAX: usize = 4_096;
 /// Locks that the pairs of user and room are spread over.
@@ -91,10 +93,20 @@ pub struct Receipts {
     inner: Arc<Inner>,
 }
 
+/// Weighs the receipts of a user in a room by their number.
+#[derive(Clone)]
+struct Marked;
+
+impl Weighter<(UserNo, RoomNo), Arc<Marks>> for Marked {
+    fn weight(&self, _: &(UserNo, RoomNo), marks: &Arc<Marks>) -> u64 {
+        marks.rows().len() as u64 + 1
+    }
+}
+
 struct Inner {
     rooms: Rooms,
     account_data: AccountData,
-    marks: Arc<Cache<(UserNo, RoomNo), Arc<Marks>>>,
+    marks: Arc<Cache<(UserNo, RoomNo), Arc<Marks>, Marked>>,
     /// Held from reading a pair's marks until their change is durable, so that no row of the log is forgotten.
     locks: Box<[Arc<tokio::sync::Mutex<()>>]>,
 }
@@ -102,7 +114,7 @@ struct Inner {
 impl Receipts {
     /// Receipts over these parts.
     pub fn new(rooms: Rooms, account_data: AccountData) -> Self {
-        let marks = Arc::new(Cache::new(MARKS_KEPT));
+        let marks = Arc::new(Cache::with_weighter(MARKS_KEPT, MARKS_WEIGHT, Marked));
         let locks = (0..LOCKS).map(|_| Arc::default()).collect();
         Self { inner: Arc::new(Inner { rooms, account_data, marks, locks }) }
     }

@@ -40,6 +40,13 @@ impl Receipts {
         let Some((room, user)) = self.inner.rooms.member_of_server(origin, room_id, user_id).await? else {
             return Ok(());
         };
+        // Anything else could be as long as a whole transaction, and is not kept.
+        let thread = match &receipt.thread {
+            ReceiptThread::Unthreaded => String::new(),
+            ReceiptThread::Main => "main".to_owned(),
+            ReceiptThread::Thread(thread) => thread.to_string(),
+            _ => return Ok(()),
+        };
         let early = &self.inner.rooms.writes.early_receipts;
         let event = match self.target(room.number, event_id).await? {
             Target::Here(event) => event,
@@ -54,12 +61,6 @@ impl Receipts {
                 }
                 return Ok(());
             }
-        };
-        let thread = match &receipt.thread {
-            ReceiptThread::Unthreaded => String::new(),
-            ReceiptThread::Main => "main".to_owned(),
-            ReceiptThread::Thread(thread) => thread.to_string(),
-            _ => return Ok(()),
         };
         early.overtaken(room.number, user_id, &receipt.thread);
         let kind = format!("{READ}\0{thread}");

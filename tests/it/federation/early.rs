@@ -91,6 +91,25 @@ async fn a_receipt_that_waits_takes_nobody_back() {
     assert_eq!(told(&ada.sync(None).await, &room, &eve.user), expected);
 }
 
+/// What stands in the place of a thread may be as long as a transaction.
+#[tokio::test]
+async fn receipts_in_what_is_no_thread_do_not_wait() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let eve = Guest::enter(&fake, &home, &room, "eve").await;
+    let read = eve.message("read");
+    let id = id_of(&read);
+    fake.send(&home, vec![], vec![receipt(&room, &eve.user, &id, json!({}))]).await.ok();
+    // More than wait in one room: were they kept, the first one would go.
+    for n in 0..6 {
+        let senseless = |m| receipt(&room, &eve.user, &id, json!({ "thread_id": format!("no thread {n} {m}") }));
+        fake.send(&home, vec![], (0..100).map(senseless).collect()).await.ok();
+    }
+    eve.send(vec![read]).await.ok();
+    until_told(&ada, &room, &eve.user, &[(&id, "")]).await;
+}
+
 #[tokio::test]
 async fn a_receipt_at_an_event_of_the_history_is_told_when_that_is_fetched() {
     let (home, fake) = (server(|_| {}).await, Fake::start().await);
