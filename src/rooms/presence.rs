@@ -141,6 +141,9 @@ impl Presence {
         }
         // Of people nobody here shares a room with, nothing is kept.
         let Some(user) = self.inner.rooms.store().user(&update.user_id).await? else { return Ok(()) };
+        if !self.inner.rooms.meets_us(user).await? {
+            return Ok(());
+        }
         let state = match update.presence {
             known @ (PresenceState::Online | PresenceState::Unavailable | PresenceState::Offline) => known,
             _ => PresenceState::Online,

@@ -18,6 +18,8 @@ const REMOTE_GONE_AFTER: Duration = Duration::from_mins(30);
 const DEVICES_MAX: usize = 8;
 /// People remembered; beyond, those who have been gone for longest are forgotten.
 const PEOPLE_MAX: usize = 50_000;
+/// How long nobody is looked for again who could be forgotten for the sake of somebody elsewhere.
+const FORGET_PAUSE: Duration = Duration::from_secs(5);
 
 /// Everybody.
 #[derive(Default)]
@@ -29,6 +31,8 @@ pub(super) struct People {
     due: Option<Duration>,
     /// The task runs, and will look again at this time.
     pub(super) wakes_at: Option<Duration>,
+    /// When it was looked last whom to forget for the sake of somebody elsewhere.
+    forgot: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -129,7 +133,7 @@ impl People {
         person.status_msg = status_msg.filter(|message| !message.is_empty());
     }
 
-    /// What another server says of one of its users, last active so long ago.
+    /// What another server says of one of its users, last active so long ago. Where too many are there already, nothing.
     pub(super) fn set_elsewhere(
         &mut self,
         user: UserNo,
@@ -137,6 +141,17 @@ impl People {
         active_ago: Duration,
         now: Duration,
     ) {
+        if self.is_full(user) {
+            // There may be nobody to forget, and it takes long to find out.
+            if self.forgot.is_some_and(|at| now.saturating_sub(at) < FORGET_PAUSE) {
+                return;
+            }
+            self.forgot = Some(now);
+            self.forget();
+            if self.is_full(user) {
+                return;
+            }
+        }
         let person = self.person(user);
         person.active = Some(now.saturating_sub(active_ago));
         person.elsewhere = Some((state, now));
@@ -234,8 +249,13 @@ impl People {
         }
     }
 
+    /// Whether there is no place for somebody who is not known yet.
+    fn is_full(&self, user: UserNo) -> bool {
+        self.known.len() >= PEOPLE_MAX && !self.known.contains_key(&user)
+    }
+
     fn person(&mut self, user: UserNo) -> &mut Person {
-        if self.known.len() >= PEOPLE_MAX && !self.known.contains_key(&user) {
+        if self.is_full(user) {
             self.forget();
         }
         self.known.entry(user).or_default()
@@ -255,5 +275,26 @@ impl People {
             users.retain(|user| known.contains_key(user));
             !users.is_empty()
         });
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, missing_docs)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_of_other_servers_take_no_more_than_their_place() {
+        let (mut people, now) = (People::default(), Duration::from_hours(1));
+        for user in 1..=PEOPLE_MAX as u64 + 10 {
+            people.set_elsewhere(UserNo(user), (PresenceState::Online, None), Duration::ZERO, now);
+            // They are told of, so that nobody counts as gone.
+            let shown = people.known.get(&UserNo(user)).map(|person| (UserNo(user), person.now_shown(now)));
+            people.published(shown.into_iter().collect(), Position(user));
+        }
+        assert_eq!(people.known.len(), PEOPLE_MAX);
+        // Who is here has a place nevertheless.
+        people.enter(UserNo(1_000_000), "phone", true, now);
+        assert_eq!(people.status(UserNo(1_000_000), now).presence, PresenceState::Online);
     }
 }
