@@ -56,6 +56,10 @@ impl ToDevice {
                 }
             }
         }
+        // What reaches nobody does nothing when it comes again.
+        if rows.is_empty() {
+            return Ok(());
+        }
         self.stage(&mut batch, rows).await?;
         batch.put(&INBOUND_MESSAGES, &id, &self.clock.now_ms());
         self.store.commit(batch).await?;

@@ -134,3 +134,24 @@ async fn what_other_servers_brought_long_ago_is_forgotten_however_much_it_is() {
     assert_eq!(left.len(), 30);
     assert!(left.iter().all(|(_, at_ms)| *at_ms == server.fixture.clock.now_ms()));
 }
+
+#[tokio::test]
+async fn of_what_reaches_nobody_nothing_is_kept() {
+    use crate::store::{Order, schema::federation::INBOUND_MESSAGES};
+    let server = Server::new().await;
+    let (store, to_device) = (&server.fixture.store, &server.fixture.users.to_device);
+    let origin = ruma::server_name!("b.example");
+    let bring = async |message_id: &str, device: &str| {
+        let content = Raw::from_json(RawValue::from_string("{}".to_owned()).unwrap());
+        let device = DeviceIdOrAllDevices::try_from(device).unwrap();
+        let messages = BTreeMap::from([(server.ben.1.clone(), BTreeMap::from([(device, content)]))]);
+        let sender = ruma::user_id!("@eve:b.example");
+        to_device.receive(origin, Brought { sender, event_type: "m.test", message_id, messages }).await.unwrap();
+    };
+    for n in 0..10 {
+        bring(&format!("lost {n}"), "NONE").await;
+    }
+    bring("found", "B1").await;
+    let kept = store.prefix(&INBOUND_MESSAGES, &(), Order::Ascending, 100).await.unwrap();
+    assert_eq!(kept.into_iter().map(|((_, id), _)| id).collect::<Vec<_>>(), ["found"]);
+}
