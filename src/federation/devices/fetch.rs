@@ -12,7 +12,7 @@ use crate::{
     users::keys::{KeysError, RemoteDevice, RemoteKeys},
 };
 
-/// Users whose lists wait to be fetched. Of others the server is asked when a client asks.
+/// Users whose lists wait to be fetched, of one server only a part. Of others the server is asked when a client asks.
 const WAITING_MAX: usize = 10_000;
 /// How often a list is tried.
 const TRIES_MAX: u32 = 12;
@@ -61,9 +61,19 @@ impl Inner {
         tokio::spawn(async move {
             tokio::select! {
                 () = stopping.cancelled() => {}
-                () = this.fetch_until_done(user) => {}
+                () = this.fetch_if_place(user) => {}
             }
         });
+    }
+
+    async fn fetch_if_place(&self, user: UserNo) {
+        let user_id = self.parts.rooms.store().user_id(user).await;
+        let place = user_id.ok().and_then(|id| self.waiting_of_server.try_enter(id.server_name().to_owned()));
+        if place.is_some() {
+            self.fetch_until_done(user).await;
+        } else {
+            self.fetching.lock().remove(&user);
+        }
     }
 
     async fn fetch_until_done(&self, user: UserNo) {
@@ -96,11 +106,12 @@ impl Inner {
     }
 
     async fn fetch_in_turn(&self, user: UserNo) -> Result<(), FetchError> {
+        let user_id = self.parts.rooms.store().user_id(user).await.map_err(KeysError::Store)?;
+        let _place_of_server = self.places_of_server.enter(user_id.server_name().to_owned()).await;
         let Ok(_place) = self.places.acquire().await else { return Ok(()) };
         if !self.parts.rooms.meets_us(user).await.map_err(KeysError::Store)? {
             return Ok(());
         }
-        let user_id = self.parts.rooms.store().user_id(user).await.map_err(KeysError::Store)?;
         self.fetch(user, &user_id, Terms::default().within(WITHIN)).await
     }
 

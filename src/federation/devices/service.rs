@@ -15,6 +15,7 @@ use crate::{
     clock::Clock,
     config::Federation,
     notify::Notifier,
+    places::Places,
     remote::{Outbox, Remote},
     rooms::Rooms,
     store::{StoreError, UserNo},
@@ -23,6 +24,10 @@ use crate::{
 
 /// Lists that are fetched at the same time.
 const FETCHES_AT_ONCE: usize = 8;
+/// Of these, of one server: those that answer slowly must leave room for others.
+const FETCHES_OF_ONE_MAX: usize = 2;
+/// Users of one server whose lists wait to be fetched.
+const WAITING_OF_ONE_MAX: usize = 1_000;
 /// How often it is forgotten what other servers brought long ago.
 const TIDIED: Duration = Duration::from_hours(1);
 
@@ -57,6 +62,8 @@ pub(super) struct Inner {
     /// Users whose list is being fetched, and whether it is to be fetched once more.
     pub(super) fetching: Mutex<HashMap<UserNo, bool>>,
     pub(super) places: Semaphore,
+    pub(super) places_of_server: Places<OwnedServerName>,
+    pub(super) waiting_of_server: Places<OwnedServerName>,
     /// Itself, for tasks.
     pub(super) this: Weak<Self>,
 }
@@ -68,6 +75,8 @@ impl Devices {
             parts,
             fetching: Mutex::default(),
             places: Semaphore::new(FETCHES_AT_ONCE),
+            places_of_server: Places::new(FETCHES_OF_ONE_MAX),
+            waiting_of_server: Places::new(WAITING_OF_ONE_MAX),
             this: this.clone(),
         }))
     }

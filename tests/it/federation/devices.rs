@@ -7,7 +7,7 @@ use homeroom::{
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Fake, Pair, Reply, reading::enter, server, server_at};
+use super::{Fake, Pair, Reply, guest::Guest, reading::enter, server, server_at};
 use crate::harness::{Client, Server, escape};
 
 const V3: &str = "/_matrix/client/v3";
@@ -294,4 +294,29 @@ async fn names_of_devices_are_told_only_where_that_is_wanted() {
         let keys = &found["device_keys"][&ada.user_id][&ada.device_id];
         assert_eq!(keys["unsigned"]["device_display_name"], shown);
     }
+}
+
+/// Server after server would wait for those that answer nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_a_server_that_stalls_keep_nobody_from_those_of_others() {
+    let home = server_at(Clock::test(1_800_000_000_000), |_| {}).await;
+    let (stalling, quick) = (Fake::start().await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let asked = format!("{V1}/user/devices/");
+    stalling.answer(Method::GET, &asked, |_| Reply::Stall);
+    // The first one only tells that there is a list.
+    let missed = |user: &str| [(6, 7), (8, 9)].map(|stream| update(user, "PHONE", "AAAA", stream));
+    let mut news = Vec::new();
+    for n in 0..10 {
+        let guest = Guest::enter(&stalling, &home, &room, &format!("eve{n}")).await;
+        news.extend(missed(&guest.user));
+    }
+    let bert = Guest::enter(&quick, &home, &room, "bert").await;
+    stalling.send(&home, vec![], news).await.ok();
+    stalling.until(|received| received.path.starts_with(&asked).then_some(())).await;
+    quick.send(&home, vec![], missed(&bert.user).to_vec()).await.ok();
+    quick.until(|received| received.path.starts_with(&asked).then_some(())).await;
+    let few = stalling.received(&asked).len();
+    assert!(few <= 2, "{few} at once of one server");
 }
