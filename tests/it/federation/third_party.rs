@@ -219,6 +219,39 @@ async fn another_server_gets_the_invitation_that_was_proved_and_no_other() {
 }
 
 #[tokio::test]
+async fn who_was_removed_does_not_come_back_by_knocking_before() {
+    let fake = Fake::start().await;
+    let home = home(&fake).await;
+    let (ada, bert) = (home.register("ada").await, home.register("bert").await);
+    identify(&fake, &[]);
+    let room = ada.create_room(json!({ "preset": "private_chat" })).await;
+    ada.set_state(&room, "m.room.join_rules", "", json!({ "join_rule": "knock" })).await.ok();
+    invite(&ada, &room, by_address(&fake, "bert@school.example")).await.ok();
+    let answer = [(&*room, &*ada.user_id, proof(&fake, &bert.user_id, "token0"))];
+    let is = async || membership(&ada, &room, &bert.user_id).await.unwrap()["membership"].clone();
+    // Who leaves may come again.
+    for _ in 0..2 {
+        tell(&fake, &home, &bert.user_id, &answer).await.ok();
+        bert.join(&room).await.ok();
+        bert.leave(&room).await.ok();
+    }
+    tell(&fake, &home, &bert.user_id, &answer).await.ok();
+    bert.join(&room).await.ok();
+    let kick = format!("/_matrix/client/v3/rooms/{}/kick", escape(&room));
+    ada.post(&kick, json!({ "user_id": bert.user_id })).await.ok();
+    bert.post(&format!("/_matrix/client/v3/knock/{}", escape(&room)), json!({})).await.ok();
+    tell(&fake, &home, &bert.user_id, &answer).await.ok();
+    assert_eq!(is().await, "knock");
+    bert.leave(&room).await.ok();
+    tell(&fake, &home, &bert.user_id, &answer).await.ok();
+    assert_eq!(is().await, "leave");
+    ada.invite(&room, &bert.user_id).await.ok();
+    bert.leave(&room).await.ok();
+    tell(&fake, &home, &bert.user_id, &answer).await.ok();
+    assert_eq!(is().await, "leave", "an invitation that was declined does not bring the other one back");
+}
+
+#[tokio::test]
 async fn servers_that_a_room_shuts_out_exchange_nothing() {
     let fake = Fake::start().await;
     let home = home(&fake).await;

@@ -18,6 +18,9 @@ use crate::{
     store::Event,
 };
 
+/// Changes of a membership that are looked back at. Who has changed theirs more often needs another invitation.
+const MEMBERSHIPS_MAX: usize = 50;
+
 /// Another server asks that a user of its own be invited, who has proved an address. Spec v1.19, Server-Server API, `PUT
 /// /exchange_third_party_invite/{roomId}`.
 pub struct Exchange<'a> {
@@ -72,16 +75,15 @@ impl Rooms {
         let writer = self.writer(room).await;
         let member = writer.member(target).await?;
         let membership = member.as_ref().and_then(|member| content::membership(&member.pdu.content));
-        match (membership, member) {
-            (Some(MembershipState::Invite), _) => return Ok(()),
-            (Some(MembershipState::Join), _) => {
+        match membership {
+            Some(MembershipState::Invite) => return Ok(()),
+            Some(MembershipState::Join) => {
                 return Err(RoomsError::Forbidden(format!("{target} is in the room already")));
             }
-            // The rules would let them come again and again.
-            (_, Some(member)) if member.pdu.sender != *target && member.order > answered.invite.order => {
-                return Err(RoomsError::Forbidden(format!("{target} was removed from the room since")));
-            }
             _ => {}
+        }
+        if self.was_removed_since(room, target, member, answered.invite.order).await? {
+            return Err(RoomsError::Forbidden(format!("{target} was removed from the room since")));
         }
         let mut content = MemberContent::new(MembershipState::Invite).with_profile(profile);
         content.third_party = Some(json!({ "display_name": answered.display_name, "signed": signed.signed }));
@@ -91,6 +93,27 @@ impl Rooms {
         }
         let new = content.event(sender, target)?;
         self.append_and_commit(writer, new).await.map(drop)
+    }
+
+    /// Whether somebody else has ended a user's membership since: the rules would let them come again and again. `member`
+    /// is what they are now; what they have done themselves since, as to knock, changes nothing.
+    async fn was_removed_since(
+        &self,
+        room: &Room,
+        target: &UserId,
+        mut member: Option<Arc<Event>>,
+        since: i64,
+    ) -> Result<bool, RoomsError> {
+        for _ in 0..MEMBERSHIPS_MAX {
+            let Some(event) = member.filter(|event| event.order > since) else { return Ok(false) };
+            let membership = content::membership(&event.pdu.content);
+            if event.pdu.sender != *target && membership != Some(MembershipState::Invite) {
+                return Ok(true);
+            }
+            let (kind, before) = (StateEventType::RoomMember, event.header.state_before);
+            member = self.state_event(room.number, before, &kind, target.as_str()).await?;
+        }
+        Ok(true)
     }
 
     /// The invitation by address in the room's state that is answered: a user of this server sent it, and one of its keys
