@@ -36,7 +36,8 @@ pub struct FoundAlias {
 }
 
 impl Rooms {
-    /// The room an alias names: of this server if the viewer may know of it, of another one as that says.
+    /// The room an alias names: of this server if the viewer may know of it, of another one as that says. Nobody else is
+    /// asked for who has not signed in.
     ///
     /// # Errors
     /// The store failed. An alias of a server that does not answer is `None`.
@@ -51,7 +52,7 @@ impl Rooms {
                 None => Ok(None),
             };
         }
-        if !self.may_look_outside(viewer, alias.server_name()) {
+        if viewer.is_none() || !self.may_look_outside(viewer, alias.server_name()) {
             return Ok(None);
         }
         let request = get_room_information::v1::Request::new(alias.to_owned());
