@@ -152,17 +152,19 @@ async fn a_large_room_can_be_used_before_its_members_are_known() {
     assert!(ids.contains(&&json!(said)) && ids.contains(&&json!(heard)), "{ids:?}");
     assert!(members_shown(shown).contains(&fake.user("p7").as_str()), "{shown}");
 
-    // Who wants all members is not shown a room without them; other servers are not told half of it.
+    // Who wants all members is not shown a room without them; other servers are not told half of it, but wait.
     let early = bert.get(&eager(None)).await.ok();
     assert_eq!(early["rooms"]["join"].get(room.as_str()), None, "{early}");
     let path = format!("{FED}/make_join/{}/{}?ver=11", escape(room), escape(&fake.user("new")));
     assert_eq!(fake.get(&home, &path).await.status, 404);
     let path = format!("{FED}/state_ids/{}?event_id={}", escape(room), escape(&heard));
-    assert_eq!(fake.get(&home, &path).await.status, 404);
+    let state = fake.get(&home, &path);
 
     let (waiting, id) = (bert.at(&home), room.clone());
     let waiting = tokio::spawn(async move { waiting.room(&id, "joined_members").await });
-    large.tell(&clock, &home).await;
+    let (state, ()) = tokio::join!(state, large.tell(&clock, &home));
+    let state = state.ok()["pdu_ids"].as_array().unwrap().len();
+    assert!(state > MEMBERS, "{state}");
     let members = waiting.await.unwrap().ok();
     assert_eq!(members["joined"].as_object().unwrap().len(), MEMBERS + 2, "the owner and who has joined besides");
     let state = bert.room(room, &format!("state/m.room.member/{}", escape(&fake.user("p3")))).await.ok();
