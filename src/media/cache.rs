@@ -1,31 +1,27 @@
 //! What is kept of the content of other servers: how much that is, and what goes first.
 //!
-//! It is bounded by how long nobody has used it and by how much it is. The sum is counted at the start and kept in
-//! memory. Rows go before files: [`REMOTE_MEDIA_LOOSE`] remembers which files may be without a name, so that a crash
+//! It is bounded by how long nobody has used it and by how much it is; of a server that has more than its share, its own
+//! goes first. The sums are counted at the start and kept in memory. Rows go before files: [`REMOTE_MEDIA_LOOSE`] remembers which files may be without a name, so that a crash
 //! in between leaves nothing for good. What changes rows and the sum runs to its end, also when its reader goes away.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+mod sums;
+
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{RwLock, RwLockReadGuard};
 
-use super::{Label, MediaError, files::Files, repository::DISK_RESERVE_BYTES, upload::blocking};
+use self::sums::Sums;
+use super::{Label, MediaError, files::Files, upload::blocking};
 use crate::{
     clock::Clock,
     places::{Place, Places},
     store::{
         Batch, Order, Store, StoreError,
         schema::media::{
-            MEDIA_BY_HASH, MediaContent, REMOTE_MEDIA, REMOTE_MEDIA_BY_HASH, REMOTE_MEDIA_LOOSE, REMOTE_MEDIA_USED,
-            REMOTE_THUMBNAILS, RemoteMedia,
+            MEDIA_BY_HASH, MediaContent, REMOTE_MEDIA, REMOTE_MEDIA_BY_HASH, REMOTE_MEDIA_LOOSE, REMOTE_MEDIA_OF,
+            REMOTE_MEDIA_USED, REMOTE_THUMBNAILS, RemoteMedia,
         },
     },
 };
@@ -43,6 +39,9 @@ const ROUNDS_MAX: usize = 64;
 /// Files count in whole blocks, so that many small ones are bounded too.
 const BLOCK_BYTES: u64 = 4096;
 
+/// The part of all bytes that one server may have before its content goes first.
+const SHARE: u64 = 2;
+
 /// Server name and media id.
 pub(super) type Key = (String, String);
 
@@ -51,7 +50,7 @@ pub(super) type Key = (String, String);
 enum Going {
     /// Those not used since: Unix time in milliseconds.
     UnusedSince(u64),
-    /// As many as are too many.
+    /// As many as are too many; first those of a server that has more than its share.
     TooMany,
 }
 
@@ -61,8 +60,7 @@ pub(super) struct Cache {
     store: Store,
     clock: Clock,
     bytes_max: u64,
-    /// What all that is kept counts, and what is about to be.
-    bytes: AtomicU64,
+    sums: Sums,
     /// One change of an id at a time.
     turns: Places<Key>,
     /// Read by whoever gives a file its first name, written by whoever removes files without one.
@@ -75,13 +73,13 @@ pub(super) struct Cache {
 impl Cache {
     /// Counts what is kept. Blocks.
     pub(super) fn open(files: Arc<Files>, store: Store, clock: Clock, bytes_max: u64) -> Result<Self, StoreError> {
-        let mut bytes = 0_u64;
-        store.walk_blocking(&REMOTE_MEDIA, |_, row| {
-            bytes = bytes.saturating_add(counted(row.content.size));
+        let sums = Sums::new(bytes_max / SHARE);
+        store.walk_blocking(&REMOTE_MEDIA, |(server, _), row| {
+            sums.add(Some(&server), counted(row.content.size));
             Ok(())
         })?;
         store.walk_blocking(&REMOTE_THUMBNAILS, |_, more| {
-            bytes = bytes.saturating_add(more);
+            sums.add(None, more);
             Ok(())
         })?;
         Ok(Self {
@@ -89,7 +87,7 @@ impl Cache {
             store,
             clock,
             bytes_max,
-            bytes: AtomicU64::new(bytes),
+            sums,
             turns: Places::new(1),
             naming: RwLock::default(),
             counting: tokio::sync::Mutex::default(),
@@ -172,7 +170,7 @@ impl Cache {
         if !named {
             return Ok(());
         }
-        self.bytes.fetch_add(counted(size), Ordering::Relaxed);
+        self.sums.add(None, counted(size));
         drop((counting, naming));
         self.remove(Going::TooMany).await
     }
@@ -181,10 +179,9 @@ impl Cache {
         let _naming = self.naming.read().await;
         let Some(row) = self.store.get(&REMOTE_MEDIA, &key).await? else { return Ok(()) };
         let used_ms = self.clock.now_ms().max(row.used_ms);
-        let (server, id) = key.clone();
         let mut batch = Batch::new();
-        batch.delete(&REMOTE_MEDIA_USED, &(row.used_ms, server.clone(), id.clone()));
-        batch.put(&REMOTE_MEDIA_USED, &(used_ms, server, id), &());
+        delete_use(&mut batch, &key, row.used_ms);
+        put_use(&mut batch, &key, used_ms);
         batch.put(&REMOTE_MEDIA, &key, &RemoteMedia { used_ms, ..row });
         self.store.commit(batch).await?;
         Ok(())
@@ -192,12 +189,12 @@ impl Cache {
 
     async fn keep_now(&self, key: Key, _turn: Place, label: Label, bytes: Bytes) -> Result<MediaContent, MediaError> {
         // Counted before it is there: those who fetch at the same time do not fill the same room.
-        let charge = Charge::new(&self.bytes, counted(bytes.len() as u64));
+        let charge = self.sums.charge(&key.0, counted(bytes.len() as u64));
         self.remove(Going::TooMany).await?;
         let naming = self.naming.read().await;
         let files = self.files.clone();
         let (incoming, sha256, size) = blocking(move || {
-            if files.free_bytes()? < DISK_RESERVE_BYTES {
+            if !files.has_room()? {
                 return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is nearly full"));
             }
             let mut incoming = files.receive()?;
@@ -219,17 +216,17 @@ impl Cache {
         let mut batch = Batch::new();
         let old = self.store.get(&REMOTE_MEDIA, &key).await?;
         if let Some(old) = &old {
-            batch.delete(&REMOTE_MEDIA_USED, &(old.used_ms, server.clone(), id.clone()));
+            delete_use(&mut batch, &key, old.used_ms);
             batch.delete(&REMOTE_MEDIA_BY_HASH, &(old.content.sha256, server.clone(), id.clone()));
             batch.put(&REMOTE_MEDIA_LOOSE, &old.content.sha256, &());
         }
         batch.delete(&REMOTE_MEDIA_LOOSE, &sha256);
-        batch.put(&REMOTE_MEDIA_USED, &(used_ms, server.clone(), id.clone()), &());
+        put_use(&mut batch, &key, used_ms);
         batch.put(&REMOTE_MEDIA_BY_HASH, &(sha256, server, id), &());
         batch.put(&REMOTE_MEDIA, &key, &RemoteMedia { used_ms, content: content.clone() });
         self.store.commit(batch).await?;
         charge.stays();
-        self.discharge(old.map_or(0, |old| counted(old.content.size)));
+        self.sums.subtract(Some(&key.0), old.map_or(0, |old| counted(old.content.size)));
         drop(naming);
         // Those who came at the same time may have found nothing yet that could go.
         if let Err(error) = self.remove(Going::TooMany).await {
@@ -256,33 +253,52 @@ impl Cache {
 
     /// Removes some rows that go; whether there were any.
     async fn remove_rows(&self, going: Going) -> Result<bool, MediaError> {
-        let (until_ms, enough) = match going {
-            Going::UnusedSince(until_ms) => (until_ms, u64::MAX),
+        let (rows, enough) = match going {
+            Going::UnusedSince(until_ms) => (self.least_used(until_ms).await?, u64::MAX),
             // Asked anew for each round: others make room too.
-            Going::TooMany => (u64::MAX, self.too_many()),
+            Going::TooMany => (self.first_to_go().await?, self.too_many()),
         };
-        let rows = self.store.range(&REMOTE_MEDIA_USED, &0_u64, &until_ms, Order::Ascending, GONE_AT_ONCE).await?;
-        let (mut batch, mut bytes) = (Batch::new(), 0_u64);
-        for (place, ()) in rows {
+        let (mut batch, mut bytes, mut gone) = (Batch::new(), 0_u64, Vec::new());
+        for (used_ms, key) in rows {
             if bytes >= enough {
                 break;
             }
-            batch.delete(&REMOTE_MEDIA_USED, &place);
-            let (used_ms, server, id) = place;
-            let key = (server, id);
+            delete_use(&mut batch, &key, used_ms);
             if let Some(row) = self.store.get(&REMOTE_MEDIA, &key).await?.filter(|row| row.used_ms == used_ms) {
-                bytes = bytes.saturating_add(counted(row.content.size));
+                let counted = counted(row.content.size);
+                bytes = bytes.saturating_add(counted);
                 batch.delete(&REMOTE_MEDIA, &key);
-                batch.delete(&REMOTE_MEDIA_BY_HASH, &(row.content.sha256, key.0, key.1));
                 batch.put(&REMOTE_MEDIA_LOOSE, &row.content.sha256, &());
+                let (server, id) = key;
+                gone.push((server.clone(), counted));
+                batch.delete(&REMOTE_MEDIA_BY_HASH, &(row.content.sha256, server, id));
             }
         }
         if batch.is_empty() {
             return Ok(false);
         }
         self.store.commit(batch).await?;
-        self.discharge(bytes);
+        for (server, bytes) in gone {
+            self.sums.subtract(Some(&server), bytes);
+        }
         Ok(true)
+    }
+
+    /// What goes first where there is too much, the next so many.
+    async fn first_to_go(&self) -> Result<Vec<(u64, Key)>, StoreError> {
+        if let Some(server) = self.sums.greedy() {
+            let own = self.store.prefix(&REMOTE_MEDIA_OF, &server, Order::Ascending, GONE_AT_ONCE).await?;
+            if !own.is_empty() {
+                return Ok(own.into_iter().map(|((server, used_ms, id), ())| (used_ms, (server, id))).collect());
+            }
+        }
+        self.least_used(u64::MAX).await
+    }
+
+    /// What has been used least recently and not since, the next so many.
+    async fn least_used(&self, until_ms: u64) -> Result<Vec<(u64, Key)>, StoreError> {
+        let rows = self.store.range(&REMOTE_MEDIA_USED, &0_u64, &until_ms, Order::Ascending, GONE_AT_ONCE).await?;
+        Ok(rows.into_iter().map(|((used_ms, server, id), ())| (used_ms, (server, id))).collect())
     }
 
     /// Removes some files that nothing names any more, with their thumbnails; whether there were any.
@@ -307,7 +323,7 @@ impl Cache {
         let files = self.files.clone();
         blocking(move || unnamed.iter().try_for_each(|sha256| files.remove(sha256))).await?;
         self.store.commit(batch).await?;
-        self.discharge(bytes);
+        self.sums.subtract(None, bytes);
         Ok(true)
     }
 
@@ -317,40 +333,20 @@ impl Cache {
 
     /// How many bytes are kept that should not be.
     fn too_many(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed).saturating_sub(self.bytes_max)
-    }
-
-    fn discharge(&self, bytes: u64) {
-        subtract(&self.bytes, bytes);
+        self.sums.all().saturating_sub(self.bytes_max)
     }
 }
 
-/// Bytes that are counted before they are kept; dropping it takes them off again.
-struct Charge<'a> {
-    sum: &'a AtomicU64,
-    bytes: u64,
+/// Notes when some content was used.
+fn put_use(batch: &mut Batch, (server, id): &Key, used_ms: u64) {
+    batch.put(&REMOTE_MEDIA_USED, &(used_ms, server.clone(), id.clone()), &());
+    batch.put(&REMOTE_MEDIA_OF, &(server.clone(), used_ms, id.clone()), &());
 }
 
-impl<'a> Charge<'a> {
-    fn new(sum: &'a AtomicU64, bytes: u64) -> Self {
-        sum.fetch_add(bytes, Ordering::Relaxed);
-        Self { sum, bytes }
-    }
-
-    fn stays(mut self) {
-        self.bytes = 0;
-    }
-}
-
-impl Drop for Charge<'_> {
-    fn drop(&mut self) {
-        subtract(self.sum, self.bytes);
-    }
-}
-
-fn subtract(sum: &AtomicU64, bytes: u64) {
-    // The closure never declines.
-    let _ = sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sum| Some(sum.saturating_sub(bytes)));
+/// Takes that back.
+fn delete_use(batch: &mut Batch, (server, id): &Key, used_ms: u64) {
+    batch.delete(&REMOTE_MEDIA_USED, &(used_ms, server.clone(), id.clone()));
+    batch.delete(&REMOTE_MEDIA_OF, &(server.clone(), used_ms, id.clone()));
 }
 
 /// What a file of that size counts.

@@ -14,18 +14,23 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::Ids;
 
+/// Nothing is written while less than this is free: messages have to find room on the disk.
+const DISK_RESERVE_BYTES: u64 = 256 << 20;
+
 /// The media folder.
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
     ids: Ids,
+    /// How much stays free.
+    reserve_bytes: u64,
 }
 
 impl Files {
     /// Opens the folder, makes what is missing of it, and drops what a crash left unfinished.
     pub(super) fn open(root: PathBuf, ids: Ids) -> io::Result<Self> {
         make_folder(&root)?;
-        let files = Self { root, ids };
+        let files = Self { root, ids, reserve_bytes: DISK_RESERVE_BYTES };
         for folder in [files.incoming(), files.root.join("files"), files.root.join("thumbnails")] {
             make_folder(&folder)?;
         }
@@ -50,10 +55,16 @@ impl Files {
         self.root.join("thumbnails").join(fanned_out(sha256)).join(name)
     }
 
-    /// Bytes that may still be written to the disk.
-    pub(super) fn free_bytes(&self) -> io::Result<u64> {
+    /// Whether the disk has room for more than messages.
+    pub(super) fn has_room(&self) -> io::Result<bool> {
         let disk = rustix::fs::statvfs(&self.root)?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize) >= self.reserve_bytes)
+    }
+
+    /// The same folder on a disk that is full.
+    #[cfg(test)]
+    pub(super) fn full(self) -> Self {
+        Self { reserve_bytes: u64::MAX, ..self }
     }
 
     /// A new file, which vanishes unless it is kept.

@@ -33,8 +33,6 @@ const PENDING_TIME_MAX: Duration = Duration::from_hours(24);
 const PENDING_PER_USER: usize = 32;
 /// How long a reader may wait for content that is being uploaded.
 const WAIT_MAX: Duration = Duration::from_mins(1);
-/// Uploads stop while messages still find room on the disk.
-pub(super) const DISK_RESERVE_BYTES: u64 = 256 << 20;
 /// Locks that the accounts are spread over.
 const LOCKS: usize = 64;
 /// Longest media id, in bytes.
@@ -190,7 +188,7 @@ impl Media {
         let place = inner.places.take(user)?;
         inner.check_quota(user, 1).await?;
         let files = inner.files.clone();
-        if blocking(move || files.free_bytes()).await? < DISK_RESERVE_BYTES {
+        if !blocking(move || files.has_room()).await? {
             return Err(MediaError::DiskFull);
         }
         Ok(Upload::new(inner.files.clone(), place, label, self.upload_bytes_max()))

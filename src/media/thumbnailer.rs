@@ -88,6 +88,10 @@ fn make(files: &Files, sha256: &[u8; 32], wanted: Wanted) -> Result<(File, Forma
             format
         }
         Made::New(format, bytes) => {
+            // No account is charged for it.
+            if !files.has_room()? {
+                return Err(MediaError::DiskFull);
+            }
             files.keep_thumbnail(&path(format), &bytes)?;
             format
         }

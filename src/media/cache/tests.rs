@@ -37,10 +37,14 @@ impl Kept {
     }
 
     async fn keep(&self, id: &str, bytes: &[u8]) -> [u8; 32] {
+        self.keep_of(key(id), bytes).await
+    }
+
+    async fn keep_of(&self, key: Key, bytes: &[u8]) -> [u8; 32] {
         self.clock.advance(Duration::from_secs(1));
-        let turn = self.cache.turn(key(id)).await;
+        let turn = self.cache.turn(key.clone()).await;
         let label = Label::new(None, None).unwrap();
-        self.cache.keep(key(id), turn, label, Bytes::copy_from_slice(bytes)).await.unwrap().sha256
+        self.cache.keep(key, turn, label, Bytes::copy_from_slice(bytes)).await.unwrap().sha256
     }
 
     async fn has(&self, id: &str) -> bool {
@@ -48,7 +52,7 @@ impl Kept {
     }
 
     fn blocks(&self) -> u64 {
-        self.cache.bytes.load(Ordering::Relaxed) / BLOCK_BYTES
+        self.cache.sums.all() / BLOCK_BYTES
     }
 
     /// Every file of the media folder.
@@ -64,9 +68,9 @@ impl Kept {
 
     fn is_sound(&self) {
         assert_eq!(check(&self.store).unwrap().findings, []);
-        let counted = self.cache.bytes.load(Ordering::Relaxed);
+        let counted = self.cache.sums.all();
         let anew = Cache::open(self.files.clone(), self.store.clone(), self.clock.clone(), 0).unwrap();
-        assert_eq!(anew.bytes.load(Ordering::Relaxed), counted, "the sum is another after a restart");
+        assert_eq!(anew.sums.all(), counted, "the sum is another after a restart");
     }
 }
 
@@ -94,6 +98,33 @@ async fn what_was_used_least_recently_makes_room() {
     kept.keep("large", &vec![1; 2 * 4096 + 1]).await;
     assert_eq!((kept.blocks(), kept.on_disk().len()), (3, 1));
     assert!(kept.has("large").await);
+    kept.is_sound();
+}
+
+#[tokio::test]
+async fn of_a_server_with_more_than_its_share_its_own_goes_first() {
+    let mut kept = Kept::new(10);
+    let greedy = |n: usize| ("greedy.example".to_owned(), n.to_string());
+    for id in ["a", "b", "c"] {
+        kept.keep(id, id.as_bytes()).await;
+    }
+    for n in 0..50 {
+        kept.keep_of(greedy(n), &n.to_le_bytes()).await;
+        if n == 25 {
+            kept.reopen(10);
+        }
+    }
+    for id in ["a", "b", "c"] {
+        assert!(kept.has(id).await, "{id} was there first");
+    }
+    for n in 43..50 {
+        assert!(kept.cache.kept(&greedy(n)).await.unwrap().is_some(), "of its own the newest stay: {n}");
+    }
+    // Others have their share, also where one has it all.
+    for n in 0..4 {
+        kept.keep(&n.to_string(), &[9, n]).await;
+    }
+    assert_eq!((kept.cache.sums.of("greedy.example"), kept.blocks()), (5 * BLOCK_BYTES, 10));
     kept.is_sound();
 }
 
@@ -215,6 +246,22 @@ async fn thumbnails_count_and_go_with_their_content() {
     kept.cache.remove(Going::UnusedSince(u64::MAX)).await.unwrap();
     assert_eq!((kept.blocks(), kept.on_disk()), (0, vec![]));
     kept.is_sound();
+}
+
+#[tokio::test]
+async fn no_thumbnail_takes_the_place_that_messages_need() {
+    let kept = Kept::new(10_000);
+    let mut png = Vec::new();
+    image::RgbImage::new(400, 300).write_to(&mut io::Cursor::new(&mut png), image::ImageFormat::Png).unwrap();
+    let sha256 = kept.keep("picture", &png).await;
+    let small = Wanted::at_least(32, 32, Method::Crop);
+    let full = Arc::new(Files::open(kept.folder.path().join("media"), Ids::seeded(4)).unwrap().full());
+    let refused = Thumbnailer::new().thumbnail(&full, Some(&kept.cache), sha256, small).await;
+    assert!(matches!(refused, Err(MediaError::DiskFull)));
+    assert_eq!(kept.on_disk().len(), 1);
+    // What is there already is shown.
+    Thumbnailer::new().thumbnail(&kept.files, Some(&kept.cache), sha256, small).await.unwrap();
+    Thumbnailer::new().thumbnail(&full, Some(&kept.cache), sha256, small).await.unwrap();
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::store::{
         USER_NAMES,
         media::{
             MEDIA, MEDIA_BY_HASH, MEDIA_PENDING, MEDIA_USAGE, MediaState, REMOTE_MEDIA, REMOTE_MEDIA_BY_HASH,
-            REMOTE_MEDIA_LOOSE, REMOTE_MEDIA_USED, REMOTE_THUMBNAILS,
+            REMOTE_MEDIA_LOOSE, REMOTE_MEDIA_OF, REMOTE_MEDIA_USED, REMOTE_THUMBNAILS,
         },
         users::{
             ACCOUNT_DATA, ACCOUNT_DATA_LOG, ACCOUNTS, AccountDataChange, DEVICE_TOKENS, DEVICES, DeviceToken,
@@ -154,6 +154,12 @@ impl Check<'_> {
             let media = check.get(&REMOTE_MEDIA, &(server.clone(), id.clone()))?;
             if media.is_none_or(|media| media.used_ms != used_ms) {
                 check.report.find(REMOTE_MEDIA_USED.name, || format!("{server}/{id} is of another time or gone"));
+            }
+            Ok(())
+        })?;
+        self.walk(&REMOTE_MEDIA_OF, |check, (server, used_ms, id), ()| {
+            if !check.has(&REMOTE_MEDIA_USED, &(used_ms, server.clone(), id.clone()))? {
+                check.report.find(REMOTE_MEDIA_OF.name, || format!("{server}/{id} is of another time or gone"));
             }
             Ok(())
         })?;

@@ -25,6 +25,9 @@ pub static REMOTE_MEDIA_BY_HASH: Table<([u8; 32], String, String), ()> = Table::
 /// Content hash of [`REMOTE_MEDIA`] to what its thumbnails take on the disk, in bytes: those made for whom asked for
 /// the other server's content.
 pub static REMOTE_THUMBNAILS: Table<[u8; 32], u64> = Table::rows(107, "remote_thumbnails");
+/// The same by its server and last use: (server name, Unix time in milliseconds, media id). Content from before there was
+/// this table is not in it.
+pub static REMOTE_MEDIA_OF: Table<(String, u64, String), ()> = Table::rows(109, "remote_media_of");
 /// Hashes of files that may have no name: about to be kept, or to be removed. Whoever removes files looks at them.
 pub static REMOTE_MEDIA_LOOSE: Table<[u8; 32], ()> = Table::rows(108, "remote_media_loose");
 
