@@ -32,8 +32,8 @@ pub(super) struct ProfileBytes;
 impl Weighter<OwnedUserId, (u64, Option<Fields>)> for ProfileBytes {
     fn weight(&self, _: &OwnedUserId, (_, fields): &(u64, Option<Fields>)) -> u64 {
         // With what the maps need themselves.
-        let of_field = |(key, value): (&String, &Box<RawValue>)| key.len() + value.get().len() + 64;
-        let bytes: usize = fields.iter().flat_map(|fields| fields.iter()).map(of_field).sum();
+        let fields = fields.iter().flat_map(|fields| fields.iter());
+        let bytes: usize = fields.map(|(key, value)| key.len() + value.get().len() + 64).sum();
         bytes as u64 + 256
     }
 }

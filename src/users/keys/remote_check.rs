@@ -20,6 +20,9 @@ use super::{
 
 /// Devices of one user that are taken.
 pub(super) const DEVICES_MAX: usize = 1_000;
+/// Longest keys of one device that are taken, in bytes: usual ones have a quarter of it. Whoever asks for keys gets those of
+/// all devices of many users at once.
+const DEVICE_BYTES_MAX: usize = 4_096;
 /// Longest name of a device that is taken, in bytes.
 const NAME_BYTES_MAX: usize = 255;
 
@@ -91,6 +94,9 @@ pub(super) fn check_device(
         signer == user_id.as_str() && (id == own || cross.as_ref().is_some_and(|(cross, _)| cross == id))
     });
     object.remove("unsigned");
+    if object.text().len() > DEVICE_BYTES_MAX {
+        return Err(KeysError::TooMany("The keys of a device are too long"));
+    }
     if let Some(name) = device.display_name.as_ref().filter(|name| name.len() <= NAME_BYTES_MAX) {
         object.name_device(name.clone());
     }
@@ -135,4 +141,30 @@ fn signed_by_master(mut key: KeyObject, user_id: &UserId, master: Option<&KeyObj
 
 fn own_key_id(device_id: &DeviceId) -> String {
     format!("ed25519:{device_id}")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, missing_docs)]
+mod tests {
+    use ruma::user_id;
+    use serde_json::{json, value::to_raw_value};
+
+    use super::*;
+
+    #[test]
+    fn keys_of_a_device_are_as_long_as_keys_are() {
+        let device = |padding: usize| {
+            let keys = json!({
+                "user_id": "@eve:b.example", "device_id": "PHONE", "algorithms": ["m.megolm.v1.aes-sha2"],
+                "keys": { "ed25519:PHONE": "AAAA" }, "signatures": {}, "padding": "x".repeat(padding),
+            });
+            let keys = Raw::from_json(to_raw_value(&keys).unwrap());
+            RemoteDevice { device_id: "PHONE".into(), keys, display_name: None }
+        };
+        let check = |padding| check_device(user_id!("@eve:b.example"), &device(padding), None);
+        assert!(check(2_000).is_ok());
+        assert!(check(4_000).is_err());
+        let devices = RemoteKeys { devices: vec![device(4_000)], ..RemoteKeys::default() };
+        assert!(check_all(user_id!("@eve:b.example"), devices).devices.is_empty());
+    }
 }
