@@ -1,4 +1,4 @@
-//! History that other servers have: asked for when somebody walks back to where it is missing.
+//! History that other servers have: asked for when somebody walks to where it is missing.
 //!
 //! A gap is filled by one walker at a time; others wait for what it brings. The work goes on when whoever waits for it
 //! has gone, so that what a slow server answers is not lost.
@@ -26,6 +26,10 @@ const FILL_MAX: Duration = Duration::from_mins(2);
 const SERVERS_MAX: usize = 5;
 /// Predecessors that are asked for at once.
 const NAMED_MAX: usize = 20;
+/// A server that has failed for longer is not expected back, and is given no more than a moment.
+const GONE_AFTER: Duration = Duration::from_hours(24);
+/// How long such a server has for its answer.
+const ANSWER_GONE_MAX: Duration = Duration::from_secs(2);
 /// Events of an answer that are looked at.
 const EVENTS_MAX: usize = 200;
 
@@ -36,6 +40,8 @@ pub(super) enum Filled {
     More,
     /// Nobody gave any. Later somebody may.
     Nothing,
+    /// Nobody gave any: those who were asked have none, or have been gone for long.
+    Nowhere,
     /// There is nobody else to ask.
     Nobody,
 }
@@ -80,28 +86,43 @@ impl Rooms {
         if servers.is_empty() {
             return Filled::Nobody;
         }
+        let mut outcome = Filled::Nowhere;
         for server in servers {
-            match self.history_from(room, &server, order, gap).await {
+            let gone = self.is_gone(&server).await;
+            let patience = if gone { ANSWER_GONE_MAX } else { ANSWER_MAX };
+            match self.history_from(room, &server, (order, gap), patience).await {
                 Ok(true) => return Filled::More,
                 Ok(false) => {}
-                Err(error) => tracing::debug!(room = %room.id, %server, %error, "history cannot be had"),
+                Err(error) => {
+                    tracing::debug!(room = %room.id, %server, %error, "history cannot be had");
+                    if !gone && may_pass(&error) {
+                        outcome = Filled::Nothing;
+                    }
+                }
             }
         }
-        Filled::Nothing
+        outcome
+    }
+
+    /// Whether a server has not answered for so long that nobody waits for it.
+    async fn is_gone(&self, server: &OwnedServerName) -> bool {
+        let Ok(known) = self.parts.remote.destinations().get(server).await else { return false };
+        let long = u64::try_from(GONE_AFTER.as_millis()).unwrap_or(u64::MAX);
+        known.failing_since_ms > 0 && self.parts.clock.now_ms().saturating_sub(known.failing_since_ms) > long
     }
 
     async fn history_from(
         &self,
         room: &Arc<Room>,
         server: &OwnedServerName,
-        order: i64,
-        gap: &GapRecord,
+        (order, gap): (i64, &GapRecord),
+        patience: Duration,
     ) -> Result<bool, ReceiveError> {
         let mut missing = missing_ids(gap);
         missing.truncate(NAMED_MAX);
         let request = get_backfill::v1::Request::new(room.id.clone(), missing, uint!(100));
         // Somebody waits: also a server that failed before is asked.
-        let answer = self.parts.remote.send_with(server, request, Terms::anyway().within(ANSWER_MAX)).await?;
+        let answer = self.parts.remote.send_with(server, request, Terms::anyway().within(patience)).await?;
         let texts = answer.pdus.iter().take(EVENTS_MAX).map(|event| event.get());
         let checked = self.verify(&room.id, &room.rules, texts).await;
         self.receive_history(room, server, order, checked.into_iter().filter_map(Result::ok).collect()).await
@@ -150,5 +171,14 @@ impl Rooms {
                 place = floor;
             }
         }
+    }
+}
+
+/// Whether what went wrong says nothing about the history: the same server may give it later.
+fn may_pass(error: &ReceiveError) -> bool {
+    match error {
+        ReceiveError::Remote(error) => error.is_down(),
+        ReceiveError::Store(_) | ReceiveError::Rooms(_) => true,
+        _ => false,
     }
 }

@@ -4,24 +4,20 @@
 //! (`s` and a position). History fetched later from elsewhere stands where orders were kept free for it; below zero a token
 //! begins with `t`.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use ruma::{EventId, api::Direction, events::StateEventType};
 
 use super::{
     Reader, Room, Rooms, RoomsError,
-    backfill::{Filled, PATIENCE},
+    backfill::PATIENCE,
     event_filter::{EventFilter, LazyMembers},
+    walk::Reach,
 };
 use crate::store::{Event, Order, StoreError, schema::rooms::TIMELINE, state_tree::StateRoot};
 
 /// Most events of one page.
 const PAGE_MAX: usize = 1000;
-/// Bytes of events in one page; it ends early beyond, and names the place to go on from.
-const PAGE_BYTES_MAX: usize = 4 << 20;
-
-/// Events looked at for one page; then the page ends early, and its token goes on behind them.
-const LOOKED_AT_MAX: usize = 4000;
 /// Most events before one, and after it.
 const CONTEXT_MAX: usize = 100;
 
@@ -63,15 +59,6 @@ pub struct Page {
     pub members: Vec<Arc<Event>>,
 }
 
-/// What a walk does where history is missing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    /// It steps over: what is here is enough.
-    Here,
-    /// Backwards, it asks other servers until this moment of the clock, and then ends.
-    Others(Duration),
-}
-
 /// An event and what happened around it.
 pub struct Context {
     /// The event.
@@ -111,89 +98,6 @@ impl Rooms {
         let members =
             if filter.lazy_members() == LazyMembers::Off { Vec::new() } else { self.senders(reader, &events).await? };
         Ok(Page { start, end, events, members })
-    }
-
-    /// Visible events that the filter wants, and where to go on.
-    ///
-    /// Where the filter has left some out, the last events found name a place to go on from too: clients cannot tell
-    /// from what they see that the history ends there.
-    async fn walk(
-        &self,
-        reader: &Reader,
-        (mut from, to): (i64, i64),
-        direction: Direction,
-        limit: usize,
-        filter: &EventFilter,
-        reach: Reach,
-    ) -> Result<(Vec<Arc<Event>>, Option<i64>), StoreError> {
-        let room = reader.room.number;
-        let mut events = Vec::new();
-        let (mut looked_at, mut left_out, mut bytes) = (0, false, 0);
-        // Where other servers are to be asked again, if nothing else is found.
-        let mut retry = None;
-        loop {
-            let gap = match (direction, reach) {
-                (Direction::Backward, Reach::Others(_)) => {
-                    reader.room.gap_before(from).filter(|(_, gap)| gap.next > to)
-                }
-                _ => None,
-            };
-            let wall = gap.as_ref().map_or(to, |(_, gap)| gap.next);
-            // The range's end is exclusive, a token's place is behind its event: hence the ones.
-            let (low, high, order) = match direction {
-                Direction::Backward => (wall.saturating_add(1), from.saturating_add(1), Order::Descending),
-                Direction::Forward => (from.saturating_add(1), to.saturating_add(1), Order::Ascending),
-            };
-            let step = (limit - events.len()).clamp(16, 256);
-            let rows = if low < high {
-                self.store().range(&TIMELINE, &(room, low), &(room, high), order, step).await?
-            } else {
-                Vec::new()
-            };
-            let numbers: Vec<_> = rows.iter().map(|(_, number)| *number).collect();
-            for (((_, order), _), event) in rows.iter().zip(self.events().require_many(room, &numbers).await?) {
-                from = if direction == Direction::Backward { order.saturating_sub(1) } else { *order };
-                if !filter.wants(&event) {
-                    left_out = true;
-                } else if !reader.ignores(&event) && reader.sees(&event).await? {
-                    bytes += event.client.bytes.len();
-                    events.push(event);
-                    if events.len() == limit || bytes >= PAGE_BYTES_MAX {
-                        return Ok((events, Some(from)));
-                    }
-                }
-            }
-            looked_at += rows.len();
-            if looked_at >= LOOKED_AT_MAX {
-                return Ok((events, Some(from)));
-            }
-            if rows.len() == step {
-                continue;
-            }
-            let Some((order, gap)) = gap else {
-                let end = if events.is_empty() { retry } else { left_out.then_some(from) };
-                return Ok((events, end));
-            };
-            from = gap.next;
-            let beyond = gap.floor.saturating_sub(1);
-            match self.fill_gap(&reader.room, (order, gap), self.left(reach)).await {
-                Filled::More => {}
-                Filled::Nothing if !events.is_empty() => return Ok((events, Some(from))),
-                Filled::Nothing => {
-                    retry.get_or_insert(from);
-                    from = beyond;
-                }
-                Filled::Nobody => from = beyond,
-            }
-        }
-    }
-
-    /// How long other servers may still be waited for.
-    fn left(&self, reach: Reach) -> Duration {
-        match reach {
-            Reach::Here => Duration::ZERO,
-            Reach::Others(end) => end.saturating_sub(self.parts.clock.elapsed()),
-        }
     }
 
     /// The member events of the events' senders, each as it was at the sender's first event here.
@@ -255,9 +159,9 @@ impl Rooms {
         if !filter.wants_room(&reader.room.id) {
             return Ok(context);
         }
+        let reach = Reach::Others(self.parts.clock.elapsed() + PATIENCE);
         if before > 0 {
             let limit = before.min(CONTEXT_MAX);
-            let reach = Reach::Others(self.parts.clock.elapsed() + PATIENCE);
             let back = Direction::Backward;
             let (found, next) = self.walk(reader, (start, i64::MIN), back, limit, filter, reach).await?;
             context.start = next.or_else(|| found.last().map(|oldest| oldest.order.saturating_sub(1))).unwrap_or(start);
@@ -266,7 +170,7 @@ impl Rooms {
         if after > 0 {
             let (limit, horizon) = (after.min(CONTEXT_MAX), reader.horizon().await?);
             let forward = Direction::Forward;
-            let (found, next) = self.walk(reader, (end, horizon), forward, limit, filter, Reach::Here).await?;
+            let (found, next) = self.walk(reader, (end, horizon), forward, limit, filter, reach).await?;
             context.end = next.or_else(|| found.last().map(|newest| newest.order)).unwrap_or(end);
             context.after = found;
         }
@@ -357,6 +261,6 @@ impl Rooms {
 }
 
 /// The order of the newest event.
-fn newest(room: &Room) -> i64 {
+pub(super) fn newest(room: &Room) -> i64 {
     i64::try_from(room.last_position().0).unwrap_or(i64::MAX)
 }

@@ -7,6 +7,7 @@
 //! | `load` | a room from its rows |
 //! | `founding` | a room's first event, and the room it makes |
 //! | `writer` | **the one writer of events**: build, authorise, sign, append |
+//! | `commit` | how what a writer has made becomes durable and visible |
 //! | `append` | how an event becomes part of its room: its rows, the room's ends and state |
 //! | `partial` | rooms that are joined before all of their members are known |
 //! | `receive` | events from other servers: the seven checks, what is missing, rooms that are joined |
@@ -18,6 +19,7 @@
 //! | `visibility` | who may see which event; `Reader`: a user who reads a room |
 //! | `unsigned` | an event as one reader sees it |
 //! | `history` | a room's events in pages, around an event, near a time |
+//! | `walk` | how a reader gets from event to event, and over what is missing |
 //! | `server_reader` | who of another server may see which event: `ServerReader` |
 //! | `served` | what other servers are given: backfill, missing events, states, auth chains |
 //! | `backfill`, `past` | history that other servers have: asked for, and put where it belongs |
@@ -46,6 +48,7 @@ mod aliases;
 mod append;
 mod awaited;
 mod backfill;
+mod commit;
 mod contact;
 mod create;
 mod device_sharing;
@@ -89,6 +92,7 @@ mod unread;
 mod unsigned;
 mod upgrade;
 mod visibility;
+mod walk;
 mod writer;
 mod writes;
 

@@ -261,6 +261,14 @@ impl Room {
         narrowed.or_else(|| gaps.range(..=place).next_back()).map(|(order, gap)| (*order, gap.clone()))
     }
 
+    /// The gap that a walk forwards from a place meets first. It is behind the place, or the place within it.
+    pub fn gap_after(&self, place: i64) -> Option<(i64, GapRecord)> {
+        let gaps = self.gaps.lock();
+        // What was fetched for a gap stands above its `next`: from there on nothing of it is missing.
+        let mut behind = gaps.range(place.saturating_add(1)..);
+        behind.find(|(_, gap)| gap.next > place).map(|(order, gap)| (*order, gap.clone()))
+    }
+
     /// The gap whose missing history begins with an event.
     pub fn gap_for(&self, id: &EventId) -> Option<(i64, GapRecord)> {
         let gaps = self.gaps.lock();

@@ -2,6 +2,8 @@
 
 mod power;
 
+use std::collections::BTreeSet;
+
 use ruma::{
     OwnedRoomId, OwnedUserId, RoomVersionId, UserId,
     events::{StateEventType, room::member::MembershipState},
@@ -16,6 +18,7 @@ use super::{
     membership::MemberContent,
     policy::{Creation, TERMS, Terms},
     room::RoomView,
+    writer::settled,
 };
 use crate::{
     event::{Content, content, room_version},
@@ -58,7 +61,8 @@ pub struct UpgradeRoom {
 impl Rooms {
     /// Replaces a room; the answer is the id of the new one.
     ///
-    /// The new room is made first and the old one closed second. A crash in between leaves a room that nobody knows of.
+    /// The new room, the tombstone that names it and the names it takes over are one commit: nobody ever sees one without
+    /// the others. Who asks again for what they have done already, because the answer was lost, is told of the same room.
     ///
     /// # Errors
     /// [`RoomsError::UnsupportedVersion`], [`RoomsError::Forbidden`], [`RoomsError::Policy`].
@@ -79,6 +83,9 @@ impl Rooms {
         if !old.view().power.user_level(actor.user_id).reaches(required) {
             return Err(RoomsError::Forbidden("you may not replace this room".into()));
         }
+        if let Some(done) = self.replaced_before(&old, actor, &request).await? {
+            return Ok(done);
+        }
         let creation = Creation {
             creator: actor.user_id,
             invites: &[],
@@ -95,6 +102,10 @@ impl Rooms {
         let tombstone = NewEvent::state(actor.user_id, StateEventType::RoomTombstone, "", tombstone);
         let (mut old, agreed) = self.agree(old, &tombstone).await?;
         let watched = agreed.is_some();
+        // The policy server was asked without the room's lock.
+        if watched && let Some(done) = self.replaced_before(&old, actor, &request).await? {
+            return Ok(done);
+        }
         old.append_agreed(tombstone, agreed).await?;
         // What follows is the server's own doing: nobody asks to change power levels.
         old.for_the_house();
@@ -105,12 +116,10 @@ impl Rooms {
             for event in after {
                 or_forbidden(old.append(event).await)?;
             }
-            new.commit().await?;
-            old.commit().await?;
+            old.commit_with(new).await?;
             return Ok(successor.id.clone());
         }
-        new.commit().await?;
-        old.commit().await?;
+        old.commit_with(new).await?;
         // The room's policy server is asked about one event after the other, each once the one before it is there.
         for event in after {
             let mut old = self.writer(&room).await;
@@ -118,6 +127,33 @@ impl Rooms {
             or_forbidden(self.append_and_commit(old, event).await)?;
         }
         Ok(successor.id.clone())
+    }
+
+    /// The room by which the same person has replaced this one in the same way before, if they are still in it.
+    async fn replaced_before(
+        &self,
+        old: &Writer,
+        actor: &Actor<'_>,
+        request: &UpgradeRoom,
+    ) -> Result<Option<OwnedRoomId>, RoomsError> {
+        let Some(tombstone) = old.state_event(&StateEventType::RoomTombstone, "").await? else { return Ok(None) };
+        let named = content::field(&tombstone.pdu.content, "replacement_room");
+        let id = named.and_then(|id| serde_json::from_str::<OwnedRoomId>(id.get()).ok());
+        let Some(id) = id.filter(|_| tombstone.pdu.sender == actor.user_id) else { return Ok(None) };
+        // What is told must be durable, and the tombstone may have been handed over a moment ago.
+        settled(self).await?;
+        let Some(new) = self.by_id(&id).await? else { return Ok(None) };
+        let view = new.view();
+        let others = |users: &[OwnedUserId]| -> BTreeSet<OwnedUserId> {
+            let named = users.iter().filter(|user| *user != actor.user_id);
+            named.filter(|_| new.rules.authorization.additional_room_creators).cloned().collect()
+        };
+        let same = new.version == request.version
+            && view.created.predecessor.as_ref() == Some(&old.room().id)
+            && view.create.pdu.sender == actor.user_id
+            && others(&view.created.creators) == others(&request.additional_creators)
+            && Self::has_joined(&new, actor.user);
+        Ok(same.then_some(id))
     }
 
     /// The new room with the state it takes over, not committed.

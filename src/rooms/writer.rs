@@ -1,8 +1,8 @@
 //! The one writer of events.
 //!
 //! A [`Writer`] holds a room's lock. Each [`Writer::append`] builds an event on the room's head, checks it against the
-//! room's rules, signs it and adds its rows to one batch; [`Writer::commit`] hands the batch over, lets the lock go and
-//! waits until it is durable. Appending to a room therefore never waits for the disk of the event before.
+//! room's rules, signs it and adds its rows to one batch; [`Writer::commit`] (`commit`) hands the batch over, lets the lock
+//! go and waits until it is durable. Appending to a room therefore never waits for the disk of the event before.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::{
     MemberProfile, Rooms, RoomsError,
-    append::{Arrival, mark_head},
+    append::Arrival,
     effects::Effects,
     policy::Proposal,
     room::{Room, RoomView},
@@ -27,7 +27,7 @@ use crate::{
         content::{self},
     },
     notify::Concerned,
-    store::{Batch, Event, EventNo, Position, StoreError, UserNo, schema::rooms::GapRecord, state_tree::StateRoot},
+    store::{Batch, Event, EventNo, StoreError, UserNo, schema::rooms::GapRecord, state_tree::StateRoot},
 };
 
 /// How much later than everybody else the sender of a message is woken.
@@ -35,7 +35,7 @@ use crate::{
 /// Clients show what they send at once, so nobody waits for this. But matrix-js-sdk 43 loses track of a reply in a
 /// thread ("not a local echo") when its own `/sync` tells of it before it has read the answer of the request that sent
 /// it, and both travel on connections of their own.
-const OWN_ECHO_DELAY: Duration = Duration::from_millis(10);
+pub(super) const OWN_ECHO_DELAY: Duration = Duration::from_millis(10);
 
 /// An event to be made.
 #[derive(Debug, Clone)]
@@ -315,62 +315,6 @@ impl Writer {
             }
         }
         Ok(state)
-    }
-
-    /// Makes everything durable and visible. The answer is the position of the last event.
-    pub async fn commit(self) -> Result<Position, StoreError> {
-        let Self { rooms, room, mut head, mut view, mut batch, added, placed, gaps, effects, new, outgoing, .. } = self;
-        rooms.bring_push_rules(&room, &view, effects.newcomers()).await?;
-        mark_head(&room, &mut view, &head, added.last().map(|event| event.number), &mut batch);
-        let view = Arc::new(view);
-        // Who sent it with a transaction has a local echo, and hears of it a moment later.
-        let author = added.iter().find(|event| event.header.transaction.is_some()).map(|event| event.header.sender);
-        let concerned = effects.concerned(&view, author);
-        let (publishing, published, changed, known) =
-            (room.clone(), view.clone(), effects.changed_users(), rooms.clone());
-        batch.on_publish(move |_| {
-            for (order, gap) in std::mem::take(&mut *gaps.lock()) {
-                publishing.set_gap(order, gap);
-            }
-            publishing.publish(published, &placed.lock(), &changed);
-            known.forget_user_rooms(&changed);
-            effects.publish(&known.parts.events, publishing.number);
-        });
-        let (notifier, early, number) =
-            (rooms.parts.notifier.clone(), rooms.writes.early_receipts.clone(), room.number);
-        let runtime = tokio::runtime::Handle::current();
-        let sending = outgoing.then(|| rooms.parts.outgoing.clone());
-        batch.on_visible(move || {
-            early.arrived(number, added.iter().map(AsRef::as_ref));
-            if let Some(sending) = sending {
-                sending.notify_one();
-            }
-            for users in concerned {
-                notifier.wake(users);
-            }
-            if let Some(author) = author {
-                runtime.spawn(async move {
-                    tokio::time::sleep(OWN_ECHO_DELAY).await;
-                    notifier.wake(Concerned::User(author.0));
-                });
-            }
-        });
-        let place = rooms.parts.store.place().await?;
-        if new {
-            // Before its rows can be read: whoever finds the number in one must not load the room a second time.
-            rooms.keep(&room);
-        }
-        let done = place.commit(batch);
-        // Where the states of known events change, whoever writes next must not find the old ones.
-        let made_whole = head.partial && !view.partial;
-        *head = view;
-        if made_whole {
-            let done = done.await;
-            drop(head);
-            return done;
-        }
-        drop(head);
-        done.await
     }
 }
 

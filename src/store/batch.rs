@@ -127,6 +127,16 @@ impl Batch {
         self.visible.get_mut().push(Box::new(visible));
     }
 
+    /// Takes in what another batch wants, after what this one wants: both become durable together.
+    pub fn append(&mut self, other: Self) {
+        let Self { rows, late, stamps, publish, visible } = other;
+        self.rows.0.extend(rows.0);
+        self.late.get_mut().extend(late.into_inner());
+        self.stamps.get_mut().extend(stamps.into_inner());
+        self.publish.get_mut().extend(publish.into_inner());
+        self.visible.get_mut().extend(visible.into_inner());
+    }
+
     pub(super) fn into_parts(self) -> Parts {
         let (late, stamps, publish) = (self.late.into_inner(), self.stamps.into_inner(), self.publish.into_inner());
         Parts { rows: self.rows, late, stamps, publish, visible: self.visible.into_inner() }

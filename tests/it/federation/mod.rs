@@ -7,6 +7,7 @@
 //! - `ingest`, `security`, `bounds`: what it may do, and is not believed
 //! - `early`, `redactions`: what comes the wrong way round
 //! - `listeners`: what is served where
+//! - `history`, `paging`: what was said before, paged back to and read forwards
 //! - `partial`: rooms joined before their members are known
 //! - `partial_hostile`: the same where somebody means harm
 //! - `third_party`: people of whom only an e-mail address is known; `identity`: who knows whose it is
@@ -37,6 +38,7 @@ mod media;
 mod outbound;
 mod outbound_crash;
 mod outbound_failures;
+mod paging;
 mod pair;
 mod partial;
 mod partial_hostile;

@@ -9,6 +9,7 @@ mod restricted;
 mod send;
 mod state;
 mod upgrade;
+mod upgrade_crash;
 
 use serde_json::Value;
 

@@ -1,5 +1,6 @@
 //! Rooms that replace others.
 
+use homeroom::config::Durability;
 use serde_json::{Value, json};
 
 use super::{membership, post, state, timeline};
@@ -138,4 +139,57 @@ async fn push_rules_go_along_to_the_new_room() {
     ben.leave(&new).await.ok();
     ben.join(&new).await.ok();
     ben.get(&rule("room", &new)).await.refused(404, "M_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn who_asks_again_for_an_upgrade_is_told_of_the_same_room() {
+    let server = Server::start().await;
+    let (anna, ben) = (server.register("anna").await, server.register("ben").await);
+    let old = anna.create_room(json!({ "room_version": "11", "preset": "public_chat" })).await;
+    ben.join(&old).await.ok();
+    let power = json!({ "users": { &anna.user_id: 100, &ben.user_id: 100 } });
+    anna.set_state(&old, "m.room.power_levels", "", power).await.ok();
+    let request = json!({ "new_version": "12", "additional_creators": [ben.user_id] });
+    let ask = || upgrade(&anna, &old, request.clone());
+    let (first, second, third) = tokio::join!(ask(), ask(), ask());
+    assert_eq!((&first, &first), (&second, &third));
+    assert_eq!(upgrade(&anna, &old, request.clone()).await, first);
+    let joined = anna.get("/_matrix/client/v3/joined_rooms").await.ok();
+    assert_eq!(joined["joined_rooms"].as_array().unwrap().len(), 2, "{joined}");
+    assert_eq!(timeline(&anna, &old).await.iter().filter(|event| event["type"] == "m.room.tombstone").count(), 1);
+
+    // Whoever wants something else, or is somebody else, gets another room.
+    let mut others = vec![first.clone()];
+    for other in [
+        upgrade(&anna, &old, json!({ "new_version": "12" })).await,
+        upgrade(&anna, &old, json!({ "new_version": "11" })).await,
+        upgrade(&ben, &old, json!({ "new_version": "11" })).await,
+    ] {
+        assert!(!others.contains(&other), "{other}");
+        others.push(other);
+    }
+    // So does who has left the one they made.
+    let last = others.last().unwrap().clone();
+    ben.leave(&last).await.ok();
+    assert_ne!(upgrade(&ben, &old, json!({ "new_version": "11" })).await, last);
+}
+
+#[tokio::test]
+async fn the_new_room_is_seen_together_with_the_end_of_the_old_one() {
+    // Commits take their time.
+    let server = Server::with(|config| config.database.durability = Durability::Fsync).await;
+    let anna = server.register("anna").await;
+    for _ in 0..10 {
+        let old = anna.create_room(json!({ "room_version": "11" })).await;
+        let since = anna.sync(None).await["next_batch"].as_str().unwrap().to_owned();
+        let ended = |sync: &Value| {
+            let rooms = sync["rooms"]["join"].as_object()?;
+            rooms.keys().find(|room| **room != old)?;
+            let events = rooms.get(&old).and_then(|room| room["timeline"]["events"].as_array());
+            Some(events.is_some_and(|events| events.iter().any(|event| event["type"] == "m.room.tombstone")))
+        };
+        let (_, (seen, _)) =
+            tokio::join!(upgrade(&anna, &old, json!({ "new_version": "12" })), anna.sync_until(&since, ended));
+        assert!(seen, "the new room was shown while the old one went on");
+    }
 }
