@@ -2,7 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{Pair, invite::invited, join::membership};
+use super::{
+    Fake, Pair,
+    identity::{self, by_address, identify, proof, tell},
+    invite::invited,
+    join::membership,
+    server,
+};
 use crate::harness::{Answer, Client, Server, escape};
 
 async fn knock(client: &Client, room: &str, via: &Server, reason: &str) -> Answer {
@@ -48,4 +54,40 @@ async fn a_knock_is_taken_back() {
     assert!(bert.sync(None).await["rooms"].get("knock").is_none());
     let state = ada.room(&room, &format!("state/m.room.member/{}", escape(&bert.user_id))).await.ok();
     assert_eq!(state["membership"], "leave");
+}
+
+/// By the same invitation by e-mail address as before.
+#[tokio::test]
+async fn who_was_removed_does_not_come_back_by_knocking_before() {
+    let fake = Fake::start().await;
+    let name = fake.name().to_owned();
+    let home = server(|config| config.federation.identity_servers = vec![name]).await;
+    let (ada, bert) = (home.register("ada").await, home.register("bert").await);
+    identify(&fake, &[]);
+    let room = ada.create_room(json!({ "preset": "private_chat" })).await;
+    ada.set_state(&room, "m.room.join_rules", "", json!({ "join_rule": "knock" })).await.ok();
+    identity::invite(&ada, &room, by_address(&fake, "bert@school.example")).await.ok();
+    let answer = [(&*room, &*ada.user_id, proof(&fake, &bert.user_id, "token0"))];
+    let own = format!("state/m.room.member/{}", escape(&bert.user_id));
+    let is = async || ada.room(&room, &own).await.ok()["membership"].clone();
+    // Who leaves may come again.
+    for _ in 0..2 {
+        tell(&fake, &home, &bert.user_id, &answer).await.ok();
+        bert.join(&room).await.ok();
+        bert.leave(&room).await.ok();
+    }
+    tell(&fake, &home, &bert.user_id, &answer).await.ok();
+    bert.join(&room).await.ok();
+    let kick = format!("/_matrix/client/v3/rooms/{}/kick", escape(&room));
+    ada.post(&kick, json!({ "user_id": bert.user_id })).await.ok();
+    bert.post(&format!("/_matrix/client/v3/knock/{}", escape(&room)), json!({})).await.ok();
+    tell(&fake, &home, &bert.user_id, &answer).await.ok();
+    assert_eq!(is().await, "knock");
+    bert.leave(&room).await.ok();
+    tell(&fake, &home, &bert.user_id, &answer).await.ok();
+    assert_eq!(is().await, "leave");
+    ada.invite(&room, &bert.user_id).await.ok();
+    bert.leave(&room).await.ok();
+    tell(&fake, &home, &bert.user_id, &answer).await.ok();
+    assert_eq!(is().await, "leave", "an invitation that was declined does not bring the other one back");
 }
