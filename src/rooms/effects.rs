@@ -201,21 +201,23 @@ pub(super) async fn server_joined(
         return Ok(None);
     }
     let server = parts.store.mint_server(server, batch).await?;
-    let mut servers = view.servers.to_vec();
-    let place = servers.binary_search_by_key(&server, |(number, _)| *number);
+    let place = view.servers.binary_search_by_key(&server, |(number, _)| *number);
     let joined = match (place, is) {
-        (Ok(at), _) => servers.get_mut(at).map_or(0, |(_, joined)| {
+        // Copied only once for all the members who come with one change of the room.
+        (Ok(at), _) => Arc::make_mut(&mut view.servers).get_mut(at).map_or(0, |(_, joined)| {
             *joined = if is { *joined + 1 } else { joined.saturating_sub(1) };
             *joined
         }),
         (Err(at), true) => {
-            servers.insert(at, (server, 1));
+            let (before, after) = view.servers.split_at(at);
+            view.servers = before.iter().chain(&[(server, 1)]).chain(after).copied().collect();
             1
         }
         (Err(_), false) => 0,
     };
-    servers.retain(|(_, joined)| *joined > 0);
-    view.servers = servers.into();
+    if joined == 0 && place.is_ok() {
+        view.servers = view.servers.iter().copied().filter(|(number, _)| *number != server).collect();
+    }
     if joined == 0 {
         batch.delete(&ROOM_SERVERS, &(room.number, server));
     } else {

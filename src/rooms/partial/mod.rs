@@ -10,10 +10,12 @@
 //! | `members` | members that a state lacks, taken from the events that name them |
 //! | `servers` | servers that are taken to be in the room as long as its members are not known |
 //! | `tasks` | fetching the members, until it succeeds; who waits for that |
+//! | `persist` | trying again, whatever an attempt came to |
 //! | `complete` | what becomes of the states since the join when the members are there |
 
 mod complete;
 mod members;
+mod persist;
 mod servers;
 mod tasks;
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use ruma::{OwnedServerName, ServerName, events::StateEventType};
 use tokio::sync::{Notify, Semaphore};
 
+use super::persist::{Attempt, PAUSE, PAUSE_MAX, persist};
 use crate::{
     rooms::{Room, Rooms, RoomsError, receive::ReceiveError, registry::LIST_MAX},
     store::{
@@ -25,10 +26,6 @@ use crate::{
 const AT_ONCE: usize = 2;
 /// Servers that are asked before a pause, beginning with the one that answered the join.
 const SERVERS_MAX: usize = 5;
-/// The first pause, doubled with each failure.
-const PAUSE: Duration = Duration::from_secs(5);
-/// The longest pause.
-const PAUSE_MAX: Duration = Duration::from_mins(30);
 /// How long a server may take to give them.
 const TIME_MAX: Duration = Duration::from_mins(5);
 /// How long a client waits for the members of a room.
@@ -54,24 +51,16 @@ impl Default for Completions {
     }
 }
 
-/// What one attempt came to.
-enum Attempt {
-    /// Nothing is to be fetched.
-    Done,
-    /// What was to be fetched is here, or not wanted any more; there may be something else.
-    Overtaken,
-    /// Nobody has given them.
-    Failed(PartialRecord),
-}
-
 impl Rooms {
     /// Fetches the members of rooms that are joined without them, and of those that were when the server was stopped.
     /// Runs until it is dropped.
     pub async fn keep_whole(self) {
+        // What cannot be read of the time before keeps nobody waiting who joins now.
+        tokio::join!(self.resume_some_time(), self.complete_all());
+    }
+
+    async fn complete_all(&self) {
         let completions = &self.writes.completions;
-        if let Err(error) = self.resume().await {
-            tracing::error!(%error, "rooms whose members are to be fetched cannot be read");
-        }
         let (mut under_way, mut rooms) = (FuturesUnordered::new(), HashSet::new());
         // Joined again while they are under way: what is may have looked before.
         let mut again: HashMap<RoomNo, Arc<Room>> = HashMap::new();
@@ -91,6 +80,15 @@ impl Rooms {
                     again.insert(room.number, room);
                 }
             }
+        }
+    }
+
+    async fn resume_some_time(&self) {
+        let mut pause = PAUSE;
+        while let Err(error) = self.resume().await {
+            tracing::error!(%error, ?pause, "rooms whose members are to be fetched cannot be read");
+            self.parts.clock.sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
@@ -140,34 +138,20 @@ impl Rooms {
     }
 
     async fn complete_some_time(&self, room: Arc<Room>) -> RoomNo {
-        let (mut pause, mut failures) = (PAUSE, 0);
-        loop {
-            match self.try_to_complete(&room, failures).await {
-                Ok(Attempt::Done) => return room.number,
-                // Another join began meanwhile.
-                Ok(Attempt::Overtaken) => (pause, failures) = (PAUSE, 0),
-                Ok(Attempt::Failed(record)) => {
-                    tracing::info!(room = %room.id, ?pause, "nobody gives the members of a room");
-                    self.pause(&room, &record, pause).await;
-                    (pause, failures) = ((pause * 2).min(PAUSE_MAX), failures + 1);
-                }
-                Err(error) => {
-                    tracing::error!(room = %room.id, %error, "fetching the members of a room has ended early");
-                    return room.number;
-                }
-            }
-        }
+        let attempt = |failures| self.try_to_complete(&room, failures);
+        persist(&room.id, attempt, |record, pause| self.pause(&room, record, pause)).await;
+        room.number
     }
 
-    /// Waits before another attempt, unless the room is joined anew meanwhile.
-    async fn pause(&self, room: &Room, record: &PartialRecord, pause: Duration) {
+    /// Waits before another attempt, unless the room is joined anew meanwhile: what is to be fetched is not `record` then.
+    async fn pause(&self, room: &Room, record: Option<PartialRecord>, pause: Duration) {
         let joined_anew = async {
             loop {
                 let joined = self.writes.completions.joined.notified();
                 tokio::pin!(joined);
                 joined.as_mut().enable();
-                // Whatever it is, the next attempt finds out.
-                if !matches!(self.partial_record(room).await, Ok(Some(now)) if now == *record) {
+                // Where it cannot be read, there is nothing to hurry for.
+                if record.is_some() && self.partial_record(room).await.is_ok_and(|now| now != record) {
                     return;
                 }
                 joined.await;

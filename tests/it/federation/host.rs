@@ -32,6 +32,8 @@ pub(crate) struct Known {
     pub(crate) state: BTreeMap<(String, String), String>,
     /// Told as part of the state besides, whatever it is.
     pub(crate) besides: Vec<Value>,
+    /// Servers that are said to be in the room besides, where members are left out.
+    pub(crate) named: Vec<String>,
     /// The newest event.
     pub(crate) tip: String,
 }
@@ -209,6 +211,7 @@ impl Hosted {
                 servers_in_room = members
                     .filter_map(|event| event["sender"].as_str()?.split_once(':'))
                     .map(|(_, server)| server)
+                    .chain(known.named.iter().map(String::as_str))
                     .collect();
                 state.retain(|event| !is_member(event));
             }

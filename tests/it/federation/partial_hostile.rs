@@ -3,13 +3,21 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use http::Method;
+use ruma::RoomId;
 use serde_json::{Value, json};
 
 use super::{
     Fake, Reply,
-    guest::id_of,
+    guest::{id_of, oblige},
     partial::{FED, Large, MEMBERS, bert, clock, until_seen},
 };
+use crate::harness::Server;
+
+/// How many servers are told of what is sent to a room.
+async fn told(home: &Server, room: &str) -> usize {
+    let room = home.app().services().rooms.by_id(<&RoomId>::try_from(room).unwrap()).await.unwrap().unwrap();
+    room.view().servers.len()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_follows_a_refused_event_counts_once_the_members_are_known() {
@@ -160,4 +168,45 @@ async fn who_comes_back_does_not_wait_for_the_pause_of_the_time_before() {
     fake.until_pdu("m.room.member").await;
     bert.join_via(room, fake.name()).await.ok();
     assert!(asked(2).await, "it waits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_are_only_named_are_told_nothing_once_the_members_are_known() {
+    let (clock, fake, other) = (clock(), Fake::start().await, Fake::start().await);
+    oblige(&other);
+    let (home, bert) = bert(&clock).await;
+    let own = bert.user_id.split_once(':').unwrap().1.to_owned();
+    let large = Large::new(&fake, |_| {});
+    let named = [other.name().as_str(), &own, "192.0.2.1", "[2001:db8::1]:8448", "no name"];
+    large.host.known.lock().unwrap().named = named.map(str::to_owned).to_vec();
+    let room = &large.host.id;
+    bert.join_via(room, fake.name()).await.ok();
+    assert_eq!(told(&home, room).await, 2);
+    bert.send(room, "early").await;
+    assert_eq!(other.until_pdu("m.room.message").await["content"]["body"], "early");
+
+    large.tell(&clock, &home).await;
+    assert_eq!(told(&home, room).await, 1, "nobody of the other server is in the room");
+    let home = home.restart().await;
+    assert_eq!(told(&home, room).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_are_only_named_are_told_nothing_when_nobody_is_left() {
+    let (clock, fake, other) = (clock(), Fake::start().await, Fake::start().await);
+    oblige(&other);
+    let (home, bert) = bert(&clock).await;
+    let large = Large::new(&fake, |_| {});
+    let room = &large.host.id;
+    large.host.known.lock().unwrap().named = vec![other.name().to_string()];
+    bert.join_via(room, fake.name()).await.ok();
+    assert_eq!(told(&home, room).await, 2);
+    bert.leave(room).await.ok();
+    fake.until_pdu("m.room.member").await;
+    // What is named the next time counts, and nothing of the time before.
+    large.host.known.lock().unwrap().named.clear();
+    bert.join_via(room, fake.name()).await.ok();
+    assert_eq!(told(&home, room).await, 1);
+    large.tell(&clock, &home).await;
+    assert_eq!(told(&home, room).await, 1);
 }

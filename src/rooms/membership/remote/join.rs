@@ -30,8 +30,13 @@ use crate::{
 
 /// Events of a state or of an auth chain that are looked at.
 const EVENTS_MAX: usize = 200_000;
-/// Servers that an answer without members may name as being in the room.
-const SERVERS_MAX: usize = 10_000;
+/// Names of servers in an answer without members that are looked at.
+const NAMES_MAX: usize = 10_000;
+/// Servers that are taken to be in the room because an answer without members names them. Each is told of everything that is
+/// sent here until the members are known, and whoever answers can name whom they like and never tell the members: one event
+/// costs this server, and those who did not ask for it, no more requests than this. Servers beyond it lose nothing: they
+/// ask for what they missed, as after any failure, and are told by us once a member of theirs is known.
+const SERVERS_MAX: usize = 1_000;
 
 /// A join that another server has accepted.
 struct Accepted {
@@ -176,7 +181,10 @@ impl Rooms {
     async fn enter_with(&self, server: &ServerName, room_id: &RoomId, accepted: Accepted) -> Result<(), RoomsError> {
         let Accepted { template, join, answer } = accepted;
         let RoomState { state, auth_chain, members_omitted, servers_in_room, .. } = answer;
-        let partial = members_omitted.then(|| in_room(server, servers_in_room.unwrap_or_default()));
+        let partial = members_omitted.then(|| {
+            let allowed = |name: &ServerName| self.parts.outbox.allows(name);
+            in_room(server, servers_in_room.unwrap_or_default(), &self.parts.server_name, allowed)
+        });
         let state = self.verified_of(room_id, &template, &state).await;
         let auth_chain = self.verified_of(room_id, &template, &auth_chain).await;
         let entrance =
@@ -209,15 +217,24 @@ impl Rooms {
     }
 }
 
-/// The servers in a room as the answer to a join names them, the one that gave it first.
-fn in_room(answered: &ServerName, named: Vec<String>) -> Vec<OwnedServerName> {
+/// The servers in a room as the answer to a join names them, the one that gave it first. Left out are those that may not be
+/// talked to (`allowed`), this one, and addresses: no school is called one, and one that is in the room all the same is told
+/// when its members are known.
+fn in_room(
+    answered: &ServerName,
+    named: Vec<String>,
+    own: &ServerName,
+    allowed: impl Fn(&ServerName) -> bool,
+) -> Vec<OwnedServerName> {
     let mut servers = vec![answered.to_owned()];
     let mut seen: HashSet<OwnedServerName> = servers.iter().cloned().collect();
-    for name in named.into_iter().take(SERVERS_MAX) {
-        if let Ok(name) = OwnedServerName::try_from(name)
-            && seen.insert(name.clone())
-        {
+    for name in named.into_iter().take(NAMES_MAX) {
+        let Ok(name) = OwnedServerName::try_from(name.to_ascii_lowercase()) else { continue };
+        if *name != *own && !name.is_ip_literal() && allowed(&name) && seen.insert(name.clone()) {
             servers.push(name);
+        }
+        if servers.len() == SERVERS_MAX {
+            break;
         }
     }
     servers
@@ -274,5 +291,50 @@ impl From<ReceiveError> for RoomsError {
             ReceiveError::NotInRoom => Self::NoRoom,
             other => Self::Unreachable(other.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(missing_docs)]
+mod tests {
+    use ruma::server_name;
+
+    use super::*;
+
+    fn taken(named: Vec<String>) -> Vec<String> {
+        let allowed = |name: &ServerName| !name.as_str().ends_with("stranger.example");
+        let servers = in_room(server_name!("b.example"), named, server_name!("a.example"), allowed);
+        servers.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn names_that_are_of_no_use_take_no_place() {
+        let useless = [
+            "a.example",
+            "b.example",
+            "B.example",
+            "stranger.example",
+            "192.0.2.1",
+            "10.0.0.1:8448",
+            "[2001:db8::1]",
+            "",
+            "no name",
+            "x/y",
+            "A.EXAMPLE",
+        ];
+        let mut named: Vec<_> = useless.iter().cycle().take(5_000).map(ToString::to_string).collect();
+        named.extend(["c.example", "c.example", "C.example", "d.example:8448"].map(str::to_owned));
+        assert_eq!(taken(named), ["b.example", "c.example", "d.example:8448"]);
+    }
+
+    #[test]
+    fn no_more_servers_are_told_than_a_room_may_be_said_to_have() {
+        let named = |count: usize| (0..count).map(|n| format!("s{n}.example")).collect::<Vec<_>>();
+        assert_eq!(taken(named(SERVERS_MAX - 1)).len(), SERVERS_MAX);
+        assert_eq!(taken(named(SERVERS_MAX * 5)).len(), SERVERS_MAX);
+        // Nor are more names looked at than that.
+        let mut late = vec!["stranger.example".to_owned(); NAMES_MAX];
+        late.extend(named(1));
+        assert_eq!(taken(late), ["b.example"]);
     }
 }
