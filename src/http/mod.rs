@@ -7,7 +7,7 @@
 //! | `address`, `request_id`, `cors`, `metrics`, `health` | its parts |
 //! | `ruma`, `extract` | extractors: a ruma request, or a session and raw bytes |
 //! | `auth`, `access` | who asks, and what guests, locked and suspended accounts may ask |
-//! | `signed`, `origins` | which server asks: `X-Matrix` signatures, and how many requests of one are answered at once |
+//! | `signed`, `x_matrix`, `origins` | which server asks: `X-Matrix` signatures, and how many requests of one are answered at once |
 //! | `body`, `json` | bodies read within bounds, JSON checked before it is parsed |
 //! | `limit`, `class` | rate limits per account and per address |
 //! | `error`, `refusal`, `reply`, `fallback` | answers |
@@ -35,6 +35,7 @@ pub mod services;
 pub mod signed;
 pub mod tls;
 pub mod trace;
+mod x_matrix;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]

@@ -27,6 +27,7 @@ use crate::{
         error::ApiError,
         origins::{OriginPlace, Origins},
         ruma::path_arguments,
+        x_matrix,
     },
     remote::keys::{KeyRing, SignedRequest, VerifyError},
 };
@@ -195,12 +196,9 @@ fn signatures_of(headers: &HeaderMap) -> Result<Vec<XMatrix>, ApiError> {
         if value.len() > AUTHORIZATION_BYTES_MAX {
             return Err(ApiError::unauthorized("The Authorization header is too long"));
         }
-        match XMatrix::try_from(value) {
-            Ok(header) => found.push(header),
-            Err(error) => {
-                return Err(ApiError::unauthorized("The Authorization header cannot be read").with_cause(error));
-            }
-        }
+        let unreadable = || ApiError::unauthorized("The Authorization header cannot be read");
+        let value = value.to_str().map_err(|error| unreadable().with_cause(error))?;
+        found.push(x_matrix::parse(value).map_err(|error| unreadable().with_cause(error))?);
     }
     if found.is_empty() { Err(ApiError::unauthorized("The Authorization header is missing")) } else { Ok(found) }
 }
