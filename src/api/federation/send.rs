@@ -15,6 +15,8 @@ use crate::{
 
 /// Ephemeral items of one transaction (spec v1.19, "Transactions").
 const EDUS_MAX: usize = 100;
+/// The longest id of a transaction, in bytes: it is remembered for a day.
+const ID_BYTES_MAX: usize = 255;
 
 /// `PUT /_matrix/federation/v1/send/{txnId}`: events and ephemeral items. Answered once the events are in the inbox.
 ///
@@ -32,6 +34,9 @@ pub async fn send_transaction_message(
     }
     let inbound = &services.federation.inbound;
     let id = transaction.transaction_id.as_str();
+    if id.len() > ID_BYTES_MAX {
+        return Err(ApiError::bad_json("The id of a transaction is too long"));
+    }
     if !inbound.is_repeated(&origin, id) {
         inbound.edus(&origin, &transaction.edus).await;
     }

@@ -174,6 +174,10 @@ impl Inbound {
             batch.at_position(move |at, rows| rows.put(&INBOX, &(number, at), &record));
             rooms.push(number);
         }
+        // What is of no room of ours leaves nothing behind, and is found to be that once more if it comes again.
+        if rooms.is_empty() {
+            return Ok(());
+        }
         let server = store.mint_server(origin, &mut batch).await?;
         batch.put(&INBOUND_TRANSACTIONS, &(server, transaction_id.to_owned()), &self.clock.now_ms());
         store.commit(batch).await?;

@@ -56,6 +56,8 @@ pub(super) struct KeyDocument {
     pub(super) valid_until_ms: u64,
     /// Canonical, with its signatures.
     pub(super) json: String,
+    /// It comes from the server itself, not from a notary, who may have an old one.
+    fresh: bool,
 }
 
 impl KeyDocument {
@@ -78,21 +80,35 @@ impl KeyDocument {
         }
         let json = object.to_text();
         check_own_signature(object, server, &keys)?;
-        Ok(Self { keys, valid_until_ms, json })
+        Ok(Self { keys, valid_until_ms, json, fresh: false })
     }
 
     /// The same for a document that comes from the server itself: it has to be valid now.
     pub(super) fn read_fresh(text: &str, server: &ServerName, now_ms: u64) -> Result<Self, DocumentError> {
         let document = Self::read(text, server, now_ms)?;
-        if document.valid_until_ms <= now_ms { Err(DocumentError::Expired) } else { Ok(document) }
+        if document.valid_until_ms <= now_ms {
+            return Err(DocumentError::Expired);
+        }
+        Ok(Self { fresh: true, ..document })
     }
 
-    /// Adds it to what was known: its keys replace those of the same id, and others stay for events of their time.
+    /// Whether it is a notary's copy of an earlier document than the one that is known.
+    pub(super) fn is_older(&self, than: &Known) -> bool {
+        !self.fresh && self.valid_until_ms < than.valid_until_ms
+    }
+
+    /// Adds it to what was known: its keys replace those of the same id, and others stay for events of their time. An
+    /// earlier document only tells of keys that were not known: it brings no key back that is out of use.
     pub(super) fn merge(&self, before: &Known, now_ms: u64) -> Known {
+        if self.is_older(before) {
+            let mut keys = self.keys.clone();
+            keys.extend(before.keys.clone());
+            return Known { keys, ..before.clone() };
+        }
         let mut keys = before.keys.clone();
         keys.extend(self.keys.clone());
         let valid_until_ms = self.valid_until_ms.min(now_ms.saturating_add(WEEK_MS));
-        Known { keys, fetched_ms: now_ms, valid_until_ms }
+        Known { keys, fetched_ms: now_ms, valid_until_ms, kept: before.kept }
     }
 }
 

@@ -76,8 +76,8 @@ impl KeyRing {
     }
 
     /// Fetches without waiting.
-    pub(super) fn refresh(&self, server: &ServerName) {
-        drop(self.board(server, Asker::Ourselves));
+    pub(super) fn refresh(&self, server: &ServerName, asker: Asker) {
+        drop(self.board(server, asker));
     }
 
     /// Joins the fetch under way, or starts one; `None` for servers to be left alone. A stranger's may wait for its turn,
@@ -141,7 +141,7 @@ impl Ring {
         if self.is_paused(server) {
             return;
         }
-        let succeeded = match self.clock.timeout(FETCH_TIME_MAX, self.fetch_and_keep(server)).await {
+        let succeeded = match self.clock.timeout(FETCH_TIME_MAX, self.fetch_and_keep(server, *asker)).await {
             Some(Ok(succeeded)) => succeeded,
             Some(Err(error)) => {
                 tracing::error!(%error, "keys of another server cannot be stored");
@@ -163,7 +163,7 @@ impl Ring {
     }
 
     /// Whether keys came.
-    async fn fetch_and_keep(&self, server: &ServerName) -> Result<bool, StoreError> {
+    async fn fetch_and_keep(&self, server: &ServerName, asker: Asker) -> Result<bool, StoreError> {
         let document = match self.source.document(server).await {
             Ok(text) => match KeyDocument::read_fresh(&text, server, self.clock.now_ms()) {
                 Ok(document) => Some(document),
@@ -184,7 +184,7 @@ impl Ring {
                 None => return Ok(false),
             },
         };
-        self.keep(server, &document).await?;
+        self.keep(server, &document, asker).await?;
         Ok(true)
     }
 
@@ -221,26 +221,69 @@ impl Ring {
         }
         let text = self.source.document(notary).await.ok();
         match text.and_then(|text| KeyDocument::read_fresh(&text, notary, now_ms).ok()) {
-            Some(document) => self.keep(notary, &document).await,
+            Some(document) => self.keep(notary, &document, Asker::Ourselves).await,
             None => Ok(known),
         }
     }
 
-    /// Stores a document, and replaces what memory holds.
-    async fn keep(&self, server: &ServerName, document: &KeyDocument) -> Result<Arc<Known>, StoreError> {
+    /// Replaces what memory holds. A document is stored where this server needs it itself, or did so before: strangers
+    /// can invent names without end, each with a document of some size.
+    async fn keep(&self, server: &ServerName, document: &KeyDocument, asker: Asker) -> Result<Arc<Known>, StoreError> {
         let before = self.known(server).await?;
         let now_ms = self.clock.now_ms();
         let mut merged = document.merge(&before, now_ms);
-        let name = server.to_string();
-        let mut batch = Batch::new();
+        merged.kept |= asker == Asker::Ourselves;
+        let mut surplus = Vec::new();
         while merged.keys.len() > KEYS_KEPT_MAX {
             let oldest = merged.keys.iter().min_by_key(|(_, key)| key.valid_until_ms).map(|(key_id, _)| key_id.clone());
             let Some(oldest) = oldest else { break };
             merged.keys.remove(&oldest);
-            batch.delete(&SERVER_KEYS, &(name.clone(), oldest.into()));
+            surplus.push(oldest);
         }
-        for (key_id, key) in &merged.keys {
-            if before.keys.get(key_id) == Some(key) {
+        let record = (!document.is_older(&before)).then(|| {
+            Arc::new(KeyDocumentRecord {
+                json: document.json.clone(),
+                valid_until_ms: document.valid_until_ms,
+                fetched_ms: now_ms,
+            })
+        });
+        let merged = Arc::new(merged);
+        if merged.kept {
+            self.write(server, &before, &merged, surplus, record).await?;
+        } else if let Some(record) = record {
+            self.documents.insert(server.to_owned(), record);
+        }
+        self.servers.insert(server.to_owned(), merged.clone());
+        Ok(merged)
+    }
+
+    /// Stores what was fetched for a stranger: an event is believed by it now.
+    pub(super) async fn keep_for_good(&self, server: &ServerName) -> Result<(), StoreError> {
+        let before = self.known(server).await?;
+        if !before.kept {
+            let kept = Arc::new(Known { kept: true, ..(*before).clone() });
+            self.write(server, &before, &kept, Vec::new(), self.documents.get(server)).await?;
+            self.servers.insert(server.to_owned(), kept);
+        }
+        Ok(())
+    }
+
+    /// Stores the keys that have changed, and a document, which memory need not hold any more.
+    async fn write(
+        &self,
+        server: &ServerName,
+        before: &Known,
+        known: &Known,
+        surplus: Vec<Box<str>>,
+        document: Option<Arc<KeyDocumentRecord>>,
+    ) -> Result<(), StoreError> {
+        let name = server.to_string();
+        let mut batch = Batch::new();
+        for key_id in surplus {
+            batch.delete(&SERVER_KEYS, &(name.clone(), key_id.into()));
+        }
+        for (key_id, key) in &known.keys {
+            if before.kept && before.keys.get(key_id) == Some(key) {
                 continue;
             }
             let row = ServerKeyRecord {
@@ -250,15 +293,13 @@ impl Ring {
             };
             batch.put(&SERVER_KEYS, &(name.clone(), key_id.to_string()), &row);
         }
-        let row = KeyDocumentRecord {
-            json: document.json.clone(),
-            valid_until_ms: document.valid_until_ms,
-            fetched_ms: now_ms,
-        };
-        batch.put(&KEY_DOCUMENTS, &name, &row);
-        self.store.commit(batch).await?;
-        let merged = Arc::new(merged);
-        self.servers.insert(server.to_owned(), merged.clone());
-        Ok(merged)
+        if let Some(document) = document {
+            batch.put(&KEY_DOCUMENTS, &name, &*document);
+        }
+        if !batch.is_empty() {
+            self.store.commit(batch).await?;
+        }
+        self.documents.remove(server);
+        Ok(())
     }
 }

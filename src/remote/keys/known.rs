@@ -67,6 +67,8 @@ pub(super) struct Known {
     pub(super) fetched_ms: u64,
     /// Until when that document may be relied upon, Unix milliseconds.
     pub(super) valid_until_ms: u64,
+    /// It is in the store: an event of the server was checked. What strangers only name stays in memory.
+    pub(super) kept: bool,
 }
 
 impl Known {

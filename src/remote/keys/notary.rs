@@ -14,7 +14,7 @@ use crate::{
         SigningKey,
         canonical::{JsonError, Numbers, Object, Value},
     },
-    store::{StoreError, schema::federation::KEY_DOCUMENTS},
+    store::StoreError,
 };
 
 /// The most servers that one question to this notary may name.
@@ -73,16 +73,15 @@ impl KeyRing {
         if !self.0.config.federation.allows(server) {
             return Ok(None);
         }
-        let name = server.to_string();
         let now_ms = self.0.clock.now_ms();
-        let mut document = self.0.store.get(&KEY_DOCUMENTS, &name).await?;
+        let mut document = self.0.document(server).await?;
         let enough = document.as_ref().is_some_and(|document| {
             document.valid_until_ms >= valid_until_ms_min
                 && now_ms < document.fetched_ms.midpoint(document.valid_until_ms)
         });
         if !enough {
             self.fetch(server, Asker::Stranger).await;
-            document = self.0.store.get(&KEY_DOCUMENTS, &name).await?;
+            document = self.0.document(server).await?;
         }
         Ok(document.and_then(|document| sign_again(&document.json, self.signing_key())))
     }

@@ -138,7 +138,7 @@ impl OwnKeys {
             Some((Box::from(key_id), ServerKey::read(key, valid_until_ms, old)?))
         };
         let keys = old.chain([current]).filter_map(read).collect();
-        Known { keys, fetched_ms: u64::MAX, valid_until_ms: u64::MAX }
+        Known { keys, fetched_ms: u64::MAX, valid_until_ms: u64::MAX, kept: true }
     }
 }
 

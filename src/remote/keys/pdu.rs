@@ -20,7 +20,7 @@ use super::{
     document::{KEY_ID_BYTES_MAX, read_signature},
     error::VerifyError,
     known::{BASE64, Known, Purpose},
-    request::SIGNATURES_MAX,
+    request::{SIGNATURES_MAX, unavailable},
     ring::KeyRing,
 };
 use crate::event::{
@@ -106,7 +106,7 @@ impl KeyRing {
         fetching: bool,
     ) -> Result<KeysByServer, VerifyError> {
         let mut keys = KeysByServer::new();
-        let mut to_fetch = HashSet::new();
+        let (mut to_fetch, mut to_keep) = (HashSet::new(), HashSet::new());
         for place in prepared.iter_mut() {
             let Ok(event) = place else { continue };
             let mut lacks = false;
@@ -120,11 +120,16 @@ impl KeyRing {
                 if !need.is_met_by(known, event.purpose) {
                     lacks = true;
                     to_fetch.insert(need.server.clone());
+                } else if !known.kept && !need.signatures.is_empty() {
+                    to_keep.insert(need.server.clone());
                 }
             }
             if lacks && !fetching {
                 *place = Err(VerifyError::Unavailable);
             }
+        }
+        for server in to_keep {
+            self.0.keep_for_good(&server).await.map_err(unavailable)?;
         }
         if !fetching {
             return Ok(keys);

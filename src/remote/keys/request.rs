@@ -14,7 +14,10 @@ use super::{
     known::{Known, Purpose},
     ring::KeyRing,
 };
-use crate::event::canonical::{DEPTH_MAX, Numbers, Object, Value, write_string};
+use crate::{
+    event::canonical::{DEPTH_MAX, Numbers, Object, Value, write_string},
+    store::StoreError,
+};
 
 /// Levels of a request around the events in it.
 const ENVELOPE_DEPTH: usize = 8;
@@ -92,13 +95,13 @@ impl KeyRing {
         let now_ms = self.0.clock.now_ms();
         let purpose = Purpose::Now(now_ms);
         let mut known = self.known(server).await?;
+        // Who has never signed an event that came here may be an invention of whoever asks.
+        let asker = if known.kept { Asker::Ourselves } else { Asker::Stranger };
         if !known.serves([key_id], purpose) {
-            // Who was never heard of may be an invention of whoever asks.
-            let asker = if known.keys.is_empty() { Asker::Stranger } else { Asker::Ourselves };
             self.fetch(server, asker).await;
             known = self.known(server).await?;
         } else if known.ages(now_ms) {
-            self.refresh(server);
+            self.refresh(server, asker);
         }
         match known.keys.get(key_id) {
             Some(key) if key.serves(purpose) => Ok(known),
@@ -109,10 +112,7 @@ impl KeyRing {
 
     /// What is known without asking, with a failure of the store told as ours.
     pub(super) async fn known(&self, server: &ServerName) -> Result<Arc<Known>, VerifyError> {
-        self.0.known(server).await.map_err(|error| {
-            tracing::error!(%error, "keys of another server cannot be read");
-            VerifyError::Unavailable
-        })
+        self.0.known(server).await.map_err(unavailable)
     }
 
     /// Does a piece of work on one of as many threads as there are cores.
@@ -127,6 +127,13 @@ impl KeyRing {
         });
         done.await.unwrap_or(Err(VerifyError::Unavailable))
     }
+}
+
+/// The store failed.
+#[expect(clippy::needless_pass_by_value, reason = "it takes the place of what is there")]
+pub(super) fn unavailable(error: StoreError) -> VerifyError {
+    tracing::error!(%error, "keys of another server cannot be read or kept");
+    VerifyError::Unavailable
 }
 
 /// Signatures of one server on one object that are looked at.

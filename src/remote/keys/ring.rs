@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::Cache};
 use ruma::{OwnedServerName, ServerName};
 use tokio::sync::{Semaphore, watch};
 
@@ -20,12 +20,16 @@ use crate::{
     event::SigningKey,
     store::{
         Order, Store, StoreError,
-        schema::federation::{KEY_DOCUMENTS, SERVER_KEYS},
+        schema::federation::{KEY_DOCUMENTS, KeyDocumentRecord, SERVER_KEYS},
     },
 };
 
-/// Servers whose keys are kept in memory, some 500 bytes each.
+/// Servers whose keys are kept in memory, and keys of all of them, some 400 bytes each.
 const SERVERS_CACHED: usize = 10_000;
+const KEYS_CACHED: u64 = 40_000;
+/// Documents of servers that only strangers have named, and bytes of all of them.
+const DOCUMENTS_CACHED: usize = 1_000;
+const DOCUMENT_BYTES_CACHED: u64 = 16 << 20;
 /// Servers whose failures are remembered.
 const PAUSES_CACHED: usize = 10_000;
 /// The most keys of one server that are kept. A server that changes its key every week has five years.
@@ -61,7 +65,9 @@ pub(super) struct Ring {
     pub(super) own_known: Arc<Known>,
     pub(super) own_document: Mutex<Option<OwnDocument>>,
     pub(super) config: Arc<Config>,
-    pub(super) servers: Cache<OwnedServerName, Arc<Known>>,
+    pub(super) servers: Cache<OwnedServerName, Arc<Known>, Keys>,
+    /// Documents that are not in the store.
+    pub(super) documents: Cache<OwnedServerName, Arc<KeyDocumentRecord>, Bytes>,
     /// Until when a server is not asked again, by [`Clock::elapsed`].
     pub(super) pauses: Cache<OwnedServerName, Pause>,
     /// Fetches under way. Bounded by who waits for them and by `fetches`.
@@ -71,6 +77,26 @@ pub(super) struct Ring {
     pub(super) strange_fetches: Semaphore,
     /// Threads that check signatures.
     pub(super) checkers: Arc<Semaphore>,
+}
+
+/// Weighs servers by their keys.
+#[derive(Clone)]
+pub(super) struct Keys;
+
+impl Weighter<OwnedServerName, Arc<Known>> for Keys {
+    fn weight(&self, _: &OwnedServerName, known: &Arc<Known>) -> u64 {
+        known.keys.len() as u64 + 1
+    }
+}
+
+/// Weighs documents by their bytes.
+#[derive(Clone)]
+pub(super) struct Bytes;
+
+impl Weighter<OwnedServerName, Arc<KeyDocumentRecord>> for Bytes {
+    fn weight(&self, _: &OwnedServerName, document: &Arc<KeyDocumentRecord>) -> u64 {
+        document.json.len() as u64 + 256
+    }
 }
 
 impl KeyRing {
@@ -86,7 +112,8 @@ impl KeyRing {
             own,
             own_document: Mutex::default(),
             config,
-            servers: Cache::new(SERVERS_CACHED),
+            servers: Cache::with_weighter(SERVERS_CACHED, KEYS_CACHED, Keys),
+            documents: Cache::with_weighter(DOCUMENTS_CACHED, DOCUMENT_BYTES_CACHED, Bytes),
             pauses: Cache::new(PAUSES_CACHED),
             flights: Mutex::default(),
             fetches: Semaphore::new(FETCHES_MAX),
@@ -129,6 +156,7 @@ impl Ring {
             Some((key_id.into(), ServerKey::read(&row.key, row.valid_until_ms, row.old)?))
         });
         let mut known = Known { keys: keys.collect(), ..Known::default() };
+        known.kept = document.is_some() || !known.keys.is_empty();
         if let Some(document) = document {
             known.fetched_ms = document.fetched_ms;
             known.valid_until_ms = document.valid_until_ms.min(document.fetched_ms.saturating_add(WEEK_MS));
@@ -140,6 +168,16 @@ impl Ring {
         }
         self.servers.insert(server.to_owned(), known.clone());
         Ok(known)
+    }
+}
+
+impl Ring {
+    /// The newest document of a server, as it came.
+    pub(super) async fn document(&self, server: &ServerName) -> Result<Option<Arc<KeyDocumentRecord>>, StoreError> {
+        match self.documents.get(server) {
+            Some(document) => Ok(Some(document)),
+            None => Ok(self.store.get(&KEY_DOCUMENTS, &server.to_string()).await?.map(Arc::new)),
+        }
     }
 }
 

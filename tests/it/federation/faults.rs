@@ -338,6 +338,9 @@ async fn what_is_too_much_for_one_transaction_is_refused_whole() {
     let typing = json!({ "edu_type": "m.typing", "content": {} });
     let answer = fake.send(&home, vec![], vec![typing; 101]).await;
     assert_eq!(answer.status.as_u16() / 100, 4, "{}", answer.body);
+    let empty = json!({ "origin": fake.name(), "origin_server_ts": 1, "pdus": [] });
+    let path = format!("/_matrix/federation/v1/send/{}", "x".repeat(256));
+    fake.call(&home, Method::PUT, &path, empty).await.refused(400, "M_BAD_JSON");
     // An event cannot be so deep that reading it ends the program.
     let deep = (0..120).fold(json!(1), |inside, _| json!([inside]));
     let mut event = eve.draft("m.room.message", json!({ "body": "deep" }));

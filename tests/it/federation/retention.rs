@@ -40,6 +40,12 @@ async fn outgoing(server: &Server) -> usize {
     rows.unwrap().len()
 }
 
+/// How many transactions are remembered.
+async fn transactions(server: &Server) -> usize {
+    let store = &server.app().services().store;
+    store.prefix(&INBOUND_TRANSACTIONS, &(), Order::Ascending, 100).await.unwrap().len()
+}
+
 fn fails(fake: &Fake) {
     fake.answer(Method::PUT, SEND, |_| Reply::Json(503, json!({ "errcode": "M_UNKNOWN" })));
 }
@@ -80,18 +86,28 @@ async fn transactions_are_remembered_for_a_day() {
     let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
     let eve = Guest::enter(&fake, &home, &room, "eve").await;
     eve.say(&ada, "once").await;
-    let kept = async || {
-        let store = &home.app().services().store;
-        store.prefix(&INBOUND_TRANSACTIONS, &(), Order::Ascending, 100).await.unwrap().len()
-    };
     let mut hours = 0;
     in_time(&clock, &ada, Duration::from_hours(1), async || {
         hours += 1;
         hours > 22
     })
     .await;
-    assert_eq!(kept().await, 1);
-    in_time(&clock, &ada, Duration::from_hours(1), async || kept().await == 0).await;
+    assert_eq!(transactions(&home).await, 1);
+    in_time(&clock, &ada, Duration::from_hours(1), async || transactions(&home).await == 0).await;
+}
+
+#[tokio::test]
+async fn of_events_of_no_room_nothing_is_kept() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let eve = Guest::enter(&fake, &home, &room, "eve").await;
+    let mut lost = eve.message("nowhere");
+    lost["room_id"] = json!("!nowhere:school.example");
+    eve.send(vec![lost]).await.ok();
+    assert_eq!(transactions(&home).await, 0);
+    eve.send(vec![eve.message("here")]).await.ok();
+    assert_eq!(transactions(&home).await, 1);
 }
 
 /// An event that invites somebody, or one that ends their membership.

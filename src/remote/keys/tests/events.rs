@@ -83,6 +83,20 @@ async fn own_events_verify_with_the_key_of_their_time() {
 }
 
 #[tokio::test]
+async fn keys_that_an_event_needs_are_stored_though_a_stranger_asked_for_them_first() {
+    let (fixture, rules) = (Fixture::new(), rules(&RoomVersionId::V11));
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
+    assert_eq!(fixture.ring.notarise(vec![(a().to_owned(), NOW_MS)]).await.unwrap().len(), 1);
+    let pdu = member(&rules, 1, NOW_MS, joined(), &[&key(a(), 1)]);
+    assert_eq!(fixture.ring.verify_pdu(&pdu, &rules).await, Ok(Verified::All));
+    fixture.network.silence(a());
+    let restarted = fixture.restarted();
+    assert_eq!(restarted.verify_pdu(&pdu, &rules).await, Ok(Verified::All));
+    assert_eq!(restarted.notarise(vec![(a().to_owned(), NOW_MS)]).await.unwrap().len(), 1);
+    assert_eq!(fixture.network.times_asked(), 1);
+}
+
+#[tokio::test]
 async fn the_keys_of_an_event_have_to_be_valid_at_its_time() {
     let fixture = Fixture::new();
     let (new, old) = (key(a(), 1), key(a(), 2));

@@ -8,7 +8,13 @@ use super::network::{DAY_MS, Fixture, NOW_MS, document, key, signed};
 use crate::{
     config::ServerPattern,
     remote::keys::{VerifyError, fetch::Asker, ring::STRANGERS_MAX},
+    store::{
+        Order,
+        schema::federation::{KEY_DOCUMENTS, SERVER_KEYS},
+    },
 };
+
+const ASCENDING: Order = Order::Ascending;
 
 fn a() -> &'static ServerName {
     server_name!("a.example")
@@ -22,10 +28,34 @@ fn greeting(number: u8) -> String {
 async fn a_key_is_fetched_once_and_kept_over_a_restart() {
     let fixture = Fixture::new();
     fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
-    fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    fixture.ring.fetch_all(HashSet::from([a().to_owned()])).await;
     fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
     fixture.restarted().verify_json(greeting(1).as_bytes(), a()).await.unwrap();
     assert_eq!(fixture.network.times_asked(), 1);
+}
+
+/// Strangers can invent servers without end, and documents of some size for each.
+#[tokio::test]
+async fn what_only_strangers_name_is_not_stored() {
+    let fixture = Fixture::new();
+    for n in 0..20 {
+        let name: OwnedServerName = format!("s{n}.example").parse().unwrap();
+        fixture.network.publish(&name, document(&[&key(&name, 1)], &[], fixture.clock.now_ms() + DAY_MS));
+        // Twice: what was asked for once more is not more of our business.
+        for _ in 0..2 {
+            if n % 2 == 0 {
+                assert_eq!(fixture.ring.notarise(vec![(name.clone(), NOW_MS)]).await.unwrap().len(), 1);
+            } else {
+                fixture.ring.verify_json(signed("{}", &key(&name, 1)).as_bytes(), &name).await.unwrap();
+            }
+            fixture.clock.advance(Duration::from_hours(13));
+            fixture.network.publish(&name, document(&[&key(&name, 1)], &[], fixture.clock.now_ms() + DAY_MS));
+        }
+        fixture.ring.fetch(&name, Asker::Stranger).await;
+    }
+    let (first, last) = ((String::new(), String::new()), ("t".to_owned(), String::new()));
+    assert_eq!(fixture.store.range(&SERVER_KEYS, &first, &last, ASCENDING, 100).await.unwrap(), []);
+    assert_eq!(fixture.store.range(&KEY_DOCUMENTS, &first.0, &last.0, ASCENDING, 100).await.unwrap(), []);
 }
 
 #[tokio::test]

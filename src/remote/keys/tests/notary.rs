@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::network::{DAY_MS, Fixture, NOW_MS, document, key, signed};
 use crate::{
     config::ServerPattern,
+    event::SigningKey,
     remote::keys::{NOTARY_SERVERS_MAX, VerifyError, document::KeyDocument},
 };
 
@@ -78,4 +79,24 @@ async fn a_trusted_notary_answers_for_a_dead_server() {
     }
     fixture.network.notary(notary_name(), vec![signed(&document, &notary)]);
     fixture.ring.verify_json(greeting.as_bytes(), a()).await.unwrap();
+}
+
+/// Neither a lie nor chance: what a notary has may be old.
+#[tokio::test]
+async fn an_old_document_of_a_notary_brings_no_key_back() {
+    let fixture = Fixture::with(|config| config.federation.trusted_key_servers = vec![notary_name().to_owned()]);
+    let (notary, stolen, new, first) = (key(notary_name(), 5), key(a(), 1), key(a(), 2), key(a(), 3));
+    fixture.network.publish(notary_name(), document(&[&notary], &[], NOW_MS + 7 * DAY_MS));
+    let before = document(&[&stolen], &[(&first, NOW_MS - DAY_MS)], NOW_MS + 2 * DAY_MS);
+    fixture.network.publish(a(), document(&[&new], &[(&stolen, NOW_MS)], NOW_MS + 3 * DAY_MS));
+    let greets = async |key: &SigningKey| fixture.ring.verify_json(signed("{}", key).as_bytes(), a()).await;
+    greets(&new).await.unwrap();
+    fixture.network.silence(a());
+    fixture.network.notary(notary_name(), vec![signed(&before, &notary)]);
+    fixture.clock.advance(Duration::from_mins(2));
+    for key in [&stolen, &first] {
+        assert_eq!(greets(key).await, Err(VerifyError::KeyNotValid(a().to_owned())));
+    }
+    greets(&new).await.unwrap();
+    assert_eq!(greets(&stolen).await, Err(VerifyError::KeyNotValid(a().to_owned())));
 }
