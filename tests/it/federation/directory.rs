@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::{Fake, Pair, server};
-use crate::harness::{Client, escape};
+use super::Pair;
+use crate::harness::escape;
 
 #[tokio::test]
 async fn an_alias_of_another_server_leads_to_its_room() {
@@ -54,25 +54,4 @@ async fn a_space_shows_rooms_of_another_server() {
     let summary = |room: &str| format!("/_matrix/client/v1/room_summary/{}?via={via}", escape(room));
     assert_eq!(ada.get(&summary(&open)).await.ok()["name"], "Open");
     ada.get(&summary(&closed)).await.refused(404, "M_NOT_FOUND");
-}
-
-#[tokio::test]
-async fn who_has_not_signed_in_has_no_other_server_asked() {
-    let (home, fake) = (server(|_| {}).await, Fake::start().await);
-    let (stranger, ada) = (Client::new(&home), home.register("ada").await);
-    let (user, alias) = (escape(&fake.user("eve")), escape(&format!("#staff:{}", fake.name())));
-    let paths = [
-        format!("/_matrix/client/v3/profile/{user}"),
-        format!("/_matrix/client/v3/profile/{user}/displayname"),
-        format!("/_matrix/client/v3/directory/room/{alias}"),
-        format!("/_matrix/client/v1/room_summary/{alias}"),
-    ];
-    for path in &paths {
-        stranger.get(path).await.refused(404, "M_NOT_FOUND");
-    }
-    assert!(fake.received("/_matrix/federation/v1/query/").is_empty());
-    for path in &paths {
-        ada.get(path).await.refused(404, "M_NOT_FOUND");
-    }
-    assert!(!fake.received("/_matrix/federation/v1/query/").is_empty());
 }
