@@ -153,7 +153,7 @@ impl Pdu {
     ///
     /// Nothing keeps two events of versions 1 and 2 from claiming one id: the first that was stored is the one.
     /// `unsigned` is dropped, as no hash or signature covers it. Signatures and the content hash are *not* checked
-    /// here; see [`super::sign::verify`].
+    /// here; see [`super::sign::SignedEvent`].
     pub fn parse(text: &[u8], rules: &RoomVersionRules) -> Result<Self, PduError> {
         let numbers = if rules.authorization.strict_canonical_json { Numbers::Strict } else { Numbers::Lenient };
         let mut object = Object::parse(text, numbers, DEPTH_MAX)?;

@@ -22,7 +22,7 @@ pub use self::{
     cosign::{cosigned, same_but_signatures},
     policy::{PolicyError, is_for_policy_server, verify_policy, with_policy_signature},
     third_party::answering_keys,
-    verify::{redact_if_hash_wrong, required_servers, signing_keys, verify},
+    verify::{KEY_ID_BYTES_MAX, SIGNATURES_MAX, SignedEvent, Signer, read_signature, redact_if_hash_wrong},
 };
 
 /// The Ed25519 key with which this server signs, with its name. Never printed.

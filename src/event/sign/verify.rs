@@ -1,77 +1,119 @@
-//! The signatures and the content hash of an event that came from outside.
+//! What the signatures of an event from outside must be, and what they and its hash cover. Whether they are right, the
+//! key ring says, which has the keys (`remote/keys/pdu.rs`).
 //!
 //! Source: spec v1.19, Server-Server API "Validating hashes and signatures on received events"; room versions 1, 3, 5
 //! and 8. The texts that are signed and hashed are written by [`super::super::canonical`], so that events of old rooms
-//! with numbers that canonical JSON lacks today can be checked too. ruma's `verify_event` is the oracle of the tests.
+//! with numbers that canonical JSON lacks today can be checked too. ruma is the oracle of the tests.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
-
+use ed25519_dalek::Signature;
 use ruma::{
-    IdParseError, OwnedServerName, OwnedServerSigningKeyId, OwnedUserId, SigningKeyAlgorithm,
-    events::{
-        TimelineEventType,
-        room::{member::MembershipState, policy::POLICY_SERVER_ED25519_SIGNING_KEY_ID},
-    },
+    EventId, OwnedServerName, SigningKeyAlgorithm, UserId,
     room_version_rules::RoomVersionRules,
     serde::{Base64, base64::Standard},
-    signatures::{JsonError, PublicKeyMap, VerificationError, Verified, verify_canonical_json_bytes},
+    signatures::{JsonError, VerificationError, Verified, verify_canonical_json_bytes},
 };
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::{
     canonical::{DEPTH_MAX, Numbers, Object, Value},
-    content::{self, Member},
     pdu::{Pdu, PduError},
     redact,
 };
 
-/// The most keys of one server that are fetched for one event. Servers sign with one key, two while they change it.
-const KEYS_PER_SERVER_MAX: usize = 8;
+/// Signatures of one server on one object that are looked at. Servers sign with one key, two while they change it.
+pub const SIGNATURES_MAX: usize = 8;
+/// The longest id of a key, in bytes.
+pub const KEY_ID_BYTES_MAX: usize = 128;
 
-/// Checks the signatures an event must carry in its room version, and its content hash.
-///
-/// [`Verified::Signatures`] means that the content hash is wrong: only the redacted form counts
-/// ([`redact_if_hash_wrong`]). `keys` must hold only keys valid at the event's time, where
-/// `rules.enforce_key_validity` asks for that: validity is not checked here. Of each of [`required_servers`] at least
-/// one signature must be by a key in `keys`, and all that are must be right; others are skipped.
-///
-/// # Errors
-/// When a signature is missing or wrong, or the event has no `hashes` or `signatures`: it must be dropped.
-pub fn verify(pdu: &Pdu, keys: &PublicKeyMap, rules: &RoomVersionRules) -> Result<Verified, VerificationError> {
-    let object = Object::parse(pdu.json.as_bytes(), Numbers::Lenient, DEPTH_MAX).map_err(malformed)?;
-    let stated = object.get("hashes").and_then(Value::as_object).and_then(|hashes| hashes.get_str("sha256"));
-    let stated = stated.ok_or_else(|| malformed("hashes.sha256 is missing"))?;
-    let signatures = object.get("signatures").and_then(Value::as_object);
-    let signatures = signatures.ok_or_else(|| malformed("signatures are missing"))?;
-
-    let text = signed_text(&object, rules);
-    for server in required_servers(pdu, rules)? {
-        let known = keys.get(server.as_str());
-        let known = known.ok_or_else(|| VerificationError::NoPublicKeysForEntity(server.to_string()))?;
-        let found = signatures.get(server.as_str()).and_then(Value::as_object);
-        let found = found.ok_or_else(|| VerificationError::NoSignaturesForEntity(server.to_string()))?;
-        let mut checked = false;
-        for (key_id, signature) in found.iter() {
-            if let Some(key) = known.get(key_id).filter(|_| is_ed25519(key_id)) {
-                let signature = signature.as_str().ok_or_else(|| malformed("a signature is no string"))?;
-                verify_text(&format!("signatures.{server}.{key_id}"), key.as_bytes(), signature, &text)?;
-                checked = true;
-            }
-        }
-        if !checked {
-            return Err(VerificationError::NoSupportedSignatureForEntity(server.to_string()));
-        }
-    }
-    let right = Base64::<Standard>::parse(stated).is_ok_and(|hash| hash.as_bytes() == content_hash(&object));
-    Ok(if right { Verified::All } else { Verified::Signatures })
+/// What the check of an event's signatures needs of it.
+#[derive(Debug, Clone)]
+pub struct SignedEvent {
+    /// Who must have signed.
+    pub required: Vec<Signer>,
+    /// What their signatures cover.
+    pub text: String,
+    /// Whether the content is what was hashed; if not, only the redacted form counts ([`redact_if_hash_wrong`]).
+    pub hash_holds: bool,
+    /// `origin_server_ts`: in most room versions the keys have to be valid then.
+    pub sent_ms: Option<u64>,
 }
 
-/// The event as it may be used after [`verify`]: where its content hash is wrong, its redacted form, under the same id.
+/// A server that must have signed, and the signatures it has made, by the ids of their keys.
+#[derive(Debug, Clone)]
+pub struct Signer {
+    /// The server.
+    pub server: OwnedServerName,
+    /// At most [`SIGNATURES_MAX`], Ed25519 only.
+    pub signatures: Vec<(Box<str>, Signature)>,
+}
+
+impl SignedEvent {
+    /// Reads an event.
+    ///
+    /// # Errors
+    /// It has no `hashes` or `signatures`, or does not say who must sign: it must be dropped.
+    pub fn read(json: &str, rules: &RoomVersionRules) -> Result<Self, VerificationError> {
+        let numbers = if rules.authorization.strict_canonical_json { Numbers::Strict } else { Numbers::Lenient };
+        let object = Object::parse(json.as_bytes(), numbers, DEPTH_MAX).map_err(malformed)?;
+        let signatures = object.get("signatures").and_then(Value::as_object).ok_or_else(|| missing("signatures"))?;
+        let hash = object.get("hashes").and_then(Value::as_object).and_then(|hashes| hashes.get_str("sha256"));
+        let hash = hash.ok_or_else(|| missing("hashes"))?;
+        let hash_holds = Base64::<Standard>::parse(hash).is_ok_and(|hash| hash.as_bytes() == content_hash(&object));
+        let text = signed_text(&object, rules);
+        let servers = if hash_holds {
+            required_servers(&object, rules)?
+        } else {
+            // Only what a redaction leaves will count, so only that can spare anybody a signature.
+            required_servers(&Object::parse(text.as_bytes(), numbers, DEPTH_MAX).map_err(malformed)?, rules)?
+        };
+        let signer = |server: OwnedServerName| {
+            let made = signatures.get(server.as_str()).and_then(Value::as_object);
+            let made = made.into_iter().flat_map(Object::iter).take(SIGNATURES_MAX).filter_map(|(key_id, value)| {
+                let fits = key_id.starts_with("ed25519:") && key_id.len() <= KEY_ID_BYTES_MAX;
+                let signature = value.as_str().filter(|_| fits).and_then(read_signature)?;
+                Some((key_id.into(), signature))
+            });
+            Signer { signatures: made.collect(), server }
+        };
+        let required = servers.into_iter().map(signer).collect();
+        let sent_ms = object.get("origin_server_ts").and_then(Value::as_integer);
+        Ok(Self { required, text, hash_holds, sent_ms: sent_ms.and_then(|sent_ms| u64::try_from(sent_ms).ok()) })
+    }
+}
+
+/// The servers that must have signed an event, in order: the sender's, unless it is an invite that answers a third-party
+/// invite; in room versions 1 and 2 the one its id names; from version 8 that of the user who vouches for a join.
+fn required_servers(object: &Object<'_>, rules: &RoomVersionRules) -> Result<Vec<OwnedServerName>, VerificationError> {
+    let content = object.get("content").and_then(Value::as_object).ok_or_else(|| missing("content"))?;
+    let membership = (object.get_str("type") == Some("m.room.member")).then(|| content.get_str("membership")).flatten();
+    let mut servers = Vec::with_capacity(1);
+    // An invite by third-party id is in the name of somebody whose server cannot sign it: the token in it is proof. What
+    // is no object is no such invite for the authorisation rules either, so it must not be one here.
+    let by_third_party = content.get("third_party_invite").and_then(Value::as_object).is_some();
+    if membership != Some("invite") || !by_third_party {
+        servers.push(server_of(object.get_str("sender"), "sender")?);
+    }
+    if rules.signatures.check_event_id_server {
+        let id = object.get_str("event_id").and_then(|id| <&EventId>::try_from(id).ok()).and_then(EventId::server_name);
+        servers.push(id.ok_or_else(|| missing("event_id"))?.to_owned());
+    }
+    if rules.signatures.check_join_authorised_via_users_server
+        && membership == Some("join")
+        && let Some(voucher) = content.get("join_authorised_via_users_server")
+    {
+        servers.push(server_of(voucher.as_str(), "join_authorised_via_users_server")?);
+    }
+    servers.sort_unstable();
+    servers.dedup();
+    Ok(servers)
+}
+
+fn server_of(user_id: Option<&str>, field: &str) -> Result<OwnedServerName, VerificationError> {
+    let user_id = user_id.and_then(|id| <&UserId>::try_from(id).ok());
+    user_id.map(|id| id.server_name().to_owned()).ok_or_else(|| missing(field))
+}
+
+/// The event as it may be used once its signatures were checked: where its content hash is wrong, its redacted form, under the same id.
 ///
 /// # Errors
 /// None for an event that was read by [`Pdu::parse`].
@@ -86,56 +128,11 @@ pub fn redact_if_hash_wrong(pdu: Pdu, verified: &Verified, rules: &RoomVersionRu
     }
 }
 
-/// The servers that must have signed an event: the sender's, unless it is an invite that answers a third-party invite;
-/// in room versions 1 and 2 the one its id names; from version 8 that of the user who vouches for a join.
-///
-/// # Errors
-/// When one of them cannot be told.
-pub fn required_servers(pdu: &Pdu, rules: &RoomVersionRules) -> Result<BTreeSet<OwnedServerName>, VerificationError> {
-    let mut servers = BTreeSet::new();
-    let member = (pdu.kind == TimelineEventType::RoomMember).then(|| Member::read(&pdu.content));
-    let membership = member.as_ref().and_then(|member| member.membership.clone());
-    let by_third_party = membership == Some(MembershipState::Invite) && member.is_some_and(|it| it.third_party_invite);
-    if !by_third_party {
-        servers.insert(pdu.sender.server_name().to_owned());
-    }
-    if rules.signatures.check_event_id_server {
-        let server =
-            pdu.event_id.server_name().ok_or_else(|| unreadable("event ID", IdParseError::InvalidServerName))?;
-        servers.insert(server.to_owned());
-    }
-    if rules.signatures.check_join_authorised_via_users_server
-        && membership == Some(MembershipState::Join)
-        && let Some(voucher) = content::field(&pdu.content, "join_authorised_via_users_server")
-    {
-        let voucher: OwnedUserId = serde_json::from_str(voucher.get()).map_err(JsonError::from)?;
-        servers.insert(voucher.server_name().to_owned());
-    }
-    Ok(servers)
-}
-
-/// The keys that an event names for each of [`required_servers`]: what has to be known before [`verify`] can say
-/// anything. A server without any has not signed.
-///
-/// The keys of policy servers are left out: no server publishes them.
-pub fn signing_keys(
-    pdu: &Pdu,
-    rules: &RoomVersionRules,
-) -> Result<BTreeMap<OwnedServerName, Vec<OwnedServerSigningKeyId>>, VerificationError> {
-    #[derive(Deserialize)]
-    struct Signed<'a> {
-        #[serde(borrow)]
-        signatures: BTreeMap<Cow<'a, str>, &'a RawValue>,
-    }
-    let signed: Signed<'_> = serde_json::from_str(&pdu.json).map_err(JsonError::from)?;
-    let keys_of = |server: &OwnedServerName| {
-        let named: BTreeMap<Cow<'_, str>, &RawValue> =
-            signed.signatures.get(server.as_str()).and_then(|raw| serde_json::from_str(raw.get()).ok())?;
-        let ids = named.into_keys().filter(|id| is_ed25519(id));
-        Some(ids.filter_map(|id| id.parse().ok()).take(KEYS_PER_SERVER_MAX).collect())
-    };
-    let servers = required_servers(pdu, rules)?;
-    Ok(servers.into_iter().map(|server| (server.clone(), keys_of(&server).unwrap_or_default())).collect())
+/// A signature from base64.
+pub fn read_signature(text: &str) -> Option<Signature> {
+    // 64 bytes are 88 characters at most.
+    let bytes = Base64::<Standard>::parse(Some(text).filter(|text| text.len() <= 96)?).ok()?;
+    Signature::from_slice(bytes.as_bytes()).ok()
 }
 
 /// The redacted form without `signatures` and `unsigned`, which is what servers sign.
@@ -157,12 +154,8 @@ pub(super) fn malformed(what: impl std::fmt::Display) -> VerificationError {
     VerificationError::Json(JsonError::Serde(serde::de::Error::custom(what)))
 }
 
-fn unreadable(identifier_type: &'static str, source: IdParseError) -> VerificationError {
-    VerificationError::ParseIdentifier { identifier_type, source }
-}
-
-fn is_ed25519(key_id: &str) -> bool {
-    key_id.starts_with("ed25519:") && key_id != POLICY_SERVER_ED25519_SIGNING_KEY_ID
+fn missing(field: &str) -> VerificationError {
+    malformed(format_args!("`{field}` is missing or has the wrong form"))
 }
 
 fn content_hash(object: &Object<'_>) -> [u8; 32] {

@@ -5,14 +5,7 @@ use ruma::RoomVersionId;
 use serde_json::{Value as Json, json};
 
 use super::{builder, key, known, rules};
-use crate::event::{
-    Pdu,
-    canonical::JsonError,
-    format::FormatError,
-    pdu::PduError,
-    room_version,
-    sign::{required_servers, signing_keys, verify},
-};
+use crate::event::{Pdu, canonical::JsonError, format::FormatError, pdu::PduError, room_version, sign::SignedEvent};
 
 fn event(version: u8) -> Json {
     let pdu = builder("m.room.member", Some(super::BOB), &json!({ "membership": "join", "reason": "r" }))
@@ -111,8 +104,7 @@ proptest! {
             prop_assert_eq!(format!("{stored:?}"), format!("{pdu:?}"));
             let again = Pdu::parse(pdu.json.as_bytes(), &rules).unwrap();
             prop_assert_eq!(format!("{again:?}"), format!("{pdu:?}"), "its text is canonical");
-            let _ = (required_servers(&pdu, &rules), signing_keys(&pdu, &rules));
-            let _ = verify(&pdu, &key().public_key_map(), &rules);
+            let _ = SignedEvent::read(&pdu.json, &rules);
         }
     }
 
@@ -132,7 +124,7 @@ proptest! {
             text.truncate(length.index(text.len()));
         }
         if let Ok(pdu) = Pdu::parse(&text, &rules(version)) {
-            let _ = verify(&pdu, &key().public_key_map(), &rules(version));
+            let _ = SignedEvent::read(&pdu.json, &rules(version));
         }
     }
 }

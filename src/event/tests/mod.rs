@@ -19,10 +19,12 @@ mod verify;
 
 use std::{collections::HashMap, sync::Arc};
 
+use ed25519_dalek::VerifyingKey;
 use ruma::{
     EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedUserId, RoomVersionId, UInt,
     events::{StateEventType, TimelineEventType},
     room_version_rules::RoomVersionRules,
+    signatures::PublicKeyMap,
 };
 use serde_json::{Value, json};
 
@@ -33,7 +35,7 @@ use super::{
     pdu::Pdu,
     resolve::StateMap,
     room_version,
-    sign::SigningKey,
+    sign::{SignedEvent, SigningKey},
 };
 
 pub(super) const ALICE: &str = "@alice:domain";
@@ -76,6 +78,19 @@ pub(super) fn builder(kind: &str, state_key: Option<&str>, value: &Value) -> Pdu
         auth_events: vec!["$one".try_into().unwrap(), "$two".try_into().unwrap()],
         depth: 12,
     }
+}
+
+/// Whether every server that must sign has signed with one of the keys; if so, whether the hash holds.
+pub(super) fn verified(pdu: &Pdu, keys: &PublicKeyMap, rules: &RoomVersionRules) -> Option<bool> {
+    let event = SignedEvent::read(&pdu.json, rules).ok()?;
+    let signed = event.required.iter().all(|signer| {
+        signer.signatures.iter().any(|(key_id, signature)| {
+            let key = keys.get(signer.server.as_str()).and_then(|keys| keys.get(&**key_id));
+            let key = key.and_then(|key| VerifyingKey::from_bytes(key.as_bytes().try_into().ok()?).ok());
+            key.is_some_and(|key| key.verify_strict(event.text.as_bytes(), signature).is_ok())
+        })
+    });
+    signed.then_some(event.hash_holds)
 }
 
 /// A room as a map, whose events are built, authorised and applied one after another.

@@ -4,22 +4,21 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use ed25519_dalek::Signature;
 use ruma::ServerName;
 
 use super::{
-    known::{BASE64, Known, ServerKey},
+    known::{Known, ServerKey},
     ring::WEEK_MS,
 };
-use crate::event::canonical::{JsonError, Numbers, Object, Value};
+use crate::event::{
+    canonical::{JsonError, Numbers, Object, Value},
+    sign::{KEY_ID_BYTES_MAX, read_signature},
+};
 
 /// The largest document that is read, in bytes.
 pub(super) const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
 /// The most keys, old ones included, that a document may name.
 const KEYS_MAX: usize = 64;
-/// The longest key id, in bytes.
-pub(super) const KEY_ID_BYTES_MAX: usize = 128;
 /// What may stand in a document that this server signs as a notary: nothing else is put above its signature.
 const FIELDS: [&str; 6] =
     ["server_name", "verify_keys", "old_verify_keys", "valid_until_ts", "signatures", "tls_fingerprints"];
@@ -171,11 +170,4 @@ fn check_own_signature(
         held += usize::from(!key.old);
     }
     if held == 0 { Err(DocumentError::Unsigned) } else { Ok(()) }
-}
-
-/// A signature from base64.
-pub(super) fn read_signature(text: &str) -> Option<Signature> {
-    // 64 bytes are 88 characters at most.
-    let bytes = BASE64.decode(Some(text).filter(|text| text.len() <= 96)?).ok()?;
-    Signature::from_slice(&bytes).ok()
 }

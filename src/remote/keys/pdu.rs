@@ -10,23 +10,22 @@ use std::{
     sync::Arc,
 };
 
-use base64::Engine as _;
-use ed25519_dalek::Signature;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
-use ruma::{EventId, OwnedServerName, UserId, room_version_rules::RoomVersionRules, signatures::Verified};
-use sha2::{Digest as _, Sha256};
+use ruma::{
+    OwnedServerName,
+    room_version_rules::RoomVersionRules,
+    signatures::{VerificationError, Verified},
+};
 
 use super::{
-    document::{KEY_ID_BYTES_MAX, read_signature},
     error::VerifyError,
-    known::{BASE64, Known, Purpose},
-    request::{SIGNATURES_MAX, unavailable},
+    known::{Known, Purpose},
+    request::unavailable,
     ring::KeyRing,
 };
 use crate::event::{
     Pdu,
-    canonical::{DEPTH_MAX, Numbers, Object, Value},
-    redact,
+    sign::{SignedEvent, Signer},
 };
 
 /// Up to so many events are checked at once on the caller's thread.
@@ -34,21 +33,10 @@ const INLINE_MAX: usize = 4;
 /// Events of one piece of work: some milliseconds.
 const PIECE: usize = 64;
 
-/// What was read from an event.
-#[derive(Debug, Clone)]
+/// What was read from an event, and what its keys must be good for.
 struct Prepared {
-    needs: Vec<Need>,
-    /// What the signatures cover.
-    text: String,
-    hash_holds: bool,
+    event: SignedEvent,
     purpose: Purpose,
-}
-
-/// A server that must have signed, and the signatures it has made.
-#[derive(Debug, Clone)]
-struct Need {
-    server: OwnedServerName,
-    signatures: Vec<(Box<str>, Signature)>,
 }
 
 /// The keys of the servers that a batch needs.
@@ -90,7 +78,7 @@ impl KeyRing {
     ) -> Vec<Result<Verified, VerifyError>> {
         let shared = Arc::new(rules.clone());
         let texts: Vec<Box<str>> = pdus.iter().map(|pdu| pdu.borrow().json.clone()).collect();
-        let mut prepared = self.in_pieces(texts, move |text| prepare(&text, &shared)).await;
+        let mut prepared = self.in_pieces(texts, move |text| Prepared::read(&text, &shared)).await;
         let keys = match self.keys_of(&mut prepared, fetching).await {
             Ok(keys) => Arc::new(keys),
             Err(error) => return pdus.iter().map(|_| Err(error.clone())).collect(),
@@ -110,18 +98,18 @@ impl KeyRing {
         for place in prepared.iter_mut() {
             let Ok(event) = place else { continue };
             let mut lacks = false;
-            for need in &event.needs {
-                let known = if let Some(known) = keys.get(&need.server) {
+            for signer in &event.event.required {
+                let known = if let Some(known) = keys.get(&signer.server) {
                     known
                 } else {
-                    let known = self.known(&need.server).await?;
-                    keys.entry(need.server.clone()).or_insert(known)
+                    let known = self.known(&signer.server).await?;
+                    keys.entry(signer.server.clone()).or_insert(known)
                 };
-                if !need.is_met_by(known, event.purpose) {
+                if !suffices(known, signer, event.purpose) {
                     lacks = true;
-                    to_fetch.insert(need.server.clone());
-                } else if !known.kept && !need.signatures.is_empty() {
-                    to_keep.insert(need.server.clone());
+                    to_fetch.insert(signer.server.clone());
+                } else if !known.kept && !signer.signatures.is_empty() {
+                    to_keep.insert(signer.server.clone());
                 }
             }
             if lacks && !fetching {
@@ -173,117 +161,46 @@ impl KeyRing {
     }
 }
 
-impl Need {
-    fn is_met_by(&self, known: &Known, purpose: Purpose) -> bool {
-        // Without a signature no key helps.
-        self.signatures.is_empty() || known.serves(self.signatures.iter().map(|(key_id, _)| &**key_id), purpose)
-    }
-
-    /// Whether one of the signatures is by a key that served then.
-    fn check(&self, keys: &KeysByServer, text: &str, purpose: Purpose) -> Result<(), VerifyError> {
-        let mut refusal = VerifyError::NoSignature(self.server.clone());
-        for (key_id, signature) in &self.signatures {
-            refusal = match keys.get(&self.server).and_then(|known| known.keys.get(key_id)) {
-                None => VerifyError::UnknownKey(self.server.clone()),
-                Some(key) if !key.serves(purpose) => VerifyError::KeyNotValid(self.server.clone()),
-                Some(key) => match key.verifying.verify_strict(text.as_bytes(), signature) {
-                    Ok(()) => return Ok(()),
-                    Err(_) => return Err(VerifyError::BadSignature(self.server.clone())),
-                },
-            };
-        }
-        Err(refusal)
-    }
-}
-
 impl Prepared {
+    /// Reads what the check needs.
+    fn read(json: &str, rules: &RoomVersionRules) -> Result<Self, VerifyError> {
+        let malformed = |error: VerificationError| VerifyError::Malformed(error.to_string());
+        let event = SignedEvent::read(json, rules).map_err(malformed)?;
+        let purpose = if rules.enforce_key_validity {
+            let sent_ms = event.sent_ms.ok_or_else(|| VerifyError::Malformed("no `origin_server_ts`".to_owned()))?;
+            Purpose::EventAt(sent_ms)
+        } else {
+            Purpose::AnyEvent
+        };
+        Ok(Self { event, purpose })
+    }
+
     fn check(&self, keys: &KeysByServer) -> Result<Verified, VerifyError> {
-        for need in &self.needs {
-            need.check(keys, &self.text, self.purpose)?;
+        for signer in &self.event.required {
+            check(signer, keys, &self.event.text, self.purpose)?;
         }
-        Ok(if self.hash_holds { Verified::All } else { Verified::Signatures })
+        Ok(if self.event.hash_holds { Verified::All } else { Verified::Signatures })
     }
 }
 
-/// Reads from an event what its check needs.
-fn prepare(json: &str, rules: &RoomVersionRules) -> Result<Prepared, VerifyError> {
-    let numbers = if rules.authorization.strict_canonical_json { Numbers::Strict } else { Numbers::Lenient };
-    let object = read(json, numbers)?;
-    let signatures = object.get("signatures").and_then(Value::as_object).ok_or_else(|| malformed("signatures"))?;
-    let hash = object.get("hashes").and_then(Value::as_object).and_then(|hashes| hashes.get_str("sha256"));
-    let hash = hash.ok_or_else(|| malformed("hashes"))?;
-    let mut text = String::with_capacity(json.len());
-    object.write_filtered(
-        &mut text,
-        |key| !matches!(key, "hashes" | "signatures" | "unsigned"),
-        |value, _, out| value.write(out),
-    );
-    let digest = Sha256::digest(text.as_bytes());
-    let hash_holds = BASE64.decode(hash).is_ok_and(|stated| stated == digest.as_slice());
-    text.clear();
-    redact::write_redacted(&object, &rules.redaction, true, &mut text);
-    let required = if hash_holds {
-        required_servers(&object, rules)?
-    } else {
-        // Only what a redaction leaves will count, so only that can spare anybody a signature.
-        required_servers(&read(&text, numbers)?, rules)?
-    };
-    let needs = required.into_iter().map(|server| {
-        let made = signatures.get(server.as_str()).and_then(Value::as_object);
-        let made = made.into_iter().flat_map(Object::iter).take(SIGNATURES_MAX).filter_map(|(key_id, value)| {
-            let fits = key_id.starts_with("ed25519:") && key_id.len() <= KEY_ID_BYTES_MAX;
-            let signature = value.as_str().filter(|_| fits).and_then(read_signature)?;
-            Some((key_id.into(), signature))
-        });
-        Need { signatures: made.collect(), server }
-    });
-    let needs = needs.collect();
-    let purpose = if rules.enforce_key_validity {
-        let sent = object.get("origin_server_ts").and_then(Value::as_integer).and_then(|sent| u64::try_from(sent).ok());
-        Purpose::EventAt(sent.ok_or_else(|| malformed("origin_server_ts"))?)
-    } else {
-        Purpose::AnyEvent
-    };
-    Ok(Prepared { needs, text, hash_holds, purpose })
+/// Whether nothing more is to be fetched for the check of a server's signatures.
+fn suffices(known: &Known, signer: &Signer, purpose: Purpose) -> bool {
+    // Without a signature no key helps.
+    signer.signatures.is_empty() || known.serves(signer.signatures.iter().map(|(key_id, _)| &**key_id), purpose)
 }
 
-fn read(json: &str, numbers: Numbers) -> Result<Object<'_>, VerifyError> {
-    Object::parse(json.as_bytes(), numbers, DEPTH_MAX).map_err(|error| VerifyError::Malformed(error.to_string()))
-}
-
-/// The servers that must have signed an event.
-///
-/// Spec v1.19, Server-Server API, "Validating hashes and signatures on received events".
-fn required_servers(object: &Object<'_>, rules: &RoomVersionRules) -> Result<Vec<OwnedServerName>, VerifyError> {
-    let content = object.get("content").and_then(Value::as_object).ok_or_else(|| malformed("content"))?;
-    let membership = (object.get_str("type") == Some("m.room.member")).then(|| content.get_str("membership")).flatten();
-    let mut servers = Vec::with_capacity(1);
-    // An invite by third-party id is in the name of somebody whose server cannot sign it: the token in it is proof. What
-    // is no object is no such invite for the authorisation rules either, so it must not be one here.
-    let by_third_party = content.get("third_party_invite").and_then(Value::as_object).is_some();
-    if membership != Some("invite") || !by_third_party {
-        servers.push(server_of(object.get_str("sender"), "sender")?);
+/// Whether one of a server's signatures is by a key that served then.
+fn check(signer: &Signer, keys: &KeysByServer, text: &str, purpose: Purpose) -> Result<(), VerifyError> {
+    let mut refusal = VerifyError::NoSignature(signer.server.clone());
+    for (key_id, signature) in &signer.signatures {
+        refusal = match keys.get(&signer.server).and_then(|known| known.keys.get(key_id)) {
+            None => VerifyError::UnknownKey(signer.server.clone()),
+            Some(key) if !key.serves(purpose) => VerifyError::KeyNotValid(signer.server.clone()),
+            Some(key) => match key.verifying.verify_strict(text.as_bytes(), signature) {
+                Ok(()) => return Ok(()),
+                Err(_) => return Err(VerifyError::BadSignature(signer.server.clone())),
+            },
+        };
     }
-    if rules.signatures.check_event_id_server {
-        let id = object.get_str("event_id").and_then(|id| <&EventId>::try_from(id).ok()).and_then(EventId::server_name);
-        servers.push(id.ok_or_else(|| malformed("event_id"))?.to_owned());
-    }
-    if rules.signatures.check_join_authorised_via_users_server
-        && membership == Some("join")
-        && let Some(authoriser) = content.get("join_authorised_via_users_server")
-    {
-        servers.push(server_of(authoriser.as_str(), "join_authorised_via_users_server")?);
-    }
-    servers.sort_unstable();
-    servers.dedup();
-    Ok(servers)
-}
-
-fn server_of(user_id: Option<&str>, field: &'static str) -> Result<OwnedServerName, VerifyError> {
-    let user_id = user_id.and_then(|id| <&UserId>::try_from(id).ok());
-    user_id.map(|id| id.server_name().to_owned()).ok_or_else(|| malformed(field))
-}
-
-fn malformed(field: &str) -> VerifyError {
-    VerifyError::Malformed(format!("`{field}` is missing or has the wrong form"))
+    Err(refusal)
 }

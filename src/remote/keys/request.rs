@@ -8,14 +8,16 @@ use ed25519_dalek::Signature;
 use ruma::{ServerName, api::federation::authentication::XMatrix};
 
 use super::{
-    document::read_signature,
     error::VerifyError,
     fetch::Asker,
     known::{Known, Purpose},
     ring::KeyRing,
 };
 use crate::{
-    event::canonical::{DEPTH_MAX, Numbers, Object, Value, write_string},
+    event::{
+        canonical::{DEPTH_MAX, Numbers, Object, Value, write_string},
+        sign::{SIGNATURES_MAX, read_signature},
+    },
     store::StoreError,
 };
 
@@ -135,9 +137,6 @@ pub(super) fn unavailable(error: StoreError) -> VerifyError {
     tracing::error!(%error, "keys of another server cannot be read or kept");
     VerifyError::Unavailable
 }
-
-/// Signatures of one server on one object that are looked at.
-pub(super) const SIGNATURES_MAX: usize = 8;
 
 /// The canonical text of a request.
 fn signed_text(request: &SignedRequest, origin: &ServerName, destination: &ServerName) -> Result<String, VerifyError> {
