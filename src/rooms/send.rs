@@ -107,8 +107,9 @@ impl Rooms {
             drop(writer);
             return self.answer(earlier).await;
         }
+        let claim = self.claim_annotation(room, key.0, &new)?;
         let event = writer.append_agreed(new, agreed).await?;
-        self.claim_annotation(&event, writer.batch())?;
+        writer.batch().on_publish(move |_| drop(claim));
         self.remember(key, &event.pdu.event_id, writer.batch());
         writer.commit().await?;
         Ok(event.pdu.event_id.clone())

@@ -12,11 +12,11 @@ use std::{
 use parking_lot::Mutex;
 use ruma::{EventId, OwnedEventId};
 
-use super::{Actor, Room, Rooms, RoomsError, writer};
+use super::{Actor, NewEvent, Room, Rooms, RoomsError, writer};
 use crate::{
     event::content::RelatesTo,
     store::{
-        Batch, Event, Order, StoreError, UserNo,
+        Batch, Order, StoreError, UserNo,
         schema::rooms::{TRANSACTIONS, TransactionRecord},
     },
 };
@@ -80,20 +80,25 @@ impl Rooms {
         batch.on_publish(move |_| drop(guard));
     }
 
-    /// Refuses a reaction while an equal one is not durable yet; of durable ones the table knows. The caller holds the
-    /// room's lock and has appended `event` to `batch`'s writer.
-    pub(super) fn claim_annotation(&self, event: &Event, batch: &mut Batch) -> Result<(), RoomsError> {
-        let Some(relates) = RelatesTo::read(&event.pdu.content) else { return Ok(()) };
-        let (Some(("m.annotation", parent)), Some(key)) = (relates.relation(), &relates.key) else { return Ok(()) };
-        let path = format!("{}\0annotation\0{parent}\0{}\0{key}", event.room.0, event.pdu.kind);
-        let key = (event.header.sender, String::new(), path);
+    /// Refuses a reaction while an equal one of this user is not durable yet; the table, which is asked when it is appended,
+    /// knows of durable ones. In this order: a reaction leaves the memory only when its row can be read. The caller holds
+    /// the room's lock, and keeps the claim until the reaction is durable.
+    pub(super) fn claim_annotation(
+        &self,
+        room: &Room,
+        user: UserNo,
+        new: &NewEvent,
+    ) -> Result<Option<InFlightGuard>, RoomsError> {
+        let Some(relates) = RelatesTo::read(new.content.raw()) else { return Ok(None) };
+        let (Some(("m.annotation", parent)), Some(key)) = (relates.relation(), &relates.key) else { return Ok(None) };
+        let path = format!("{}\0annotation\0{parent}\0{}\0{key}", room.number.0, new.kind);
+        let key = (user, String::new(), path);
         match self.writes.in_flight.0.lock().entry(key.clone()) {
             Entry::Occupied(_) => return Err(RoomsError::DuplicateAnnotation),
-            Entry::Vacant(place) => place.insert(event.pdu.event_id.clone()),
+            // Nobody asks which it is.
+            Entry::Vacant(place) => place.insert(parent.to_owned()),
         };
-        let guard = InFlightGuard { in_flight: self.writes.in_flight.clone(), key };
-        batch.on_publish(move |_| drop(guard));
-        Ok(())
+        Ok(Some(InFlightGuard { in_flight: self.writes.in_flight.clone(), key }))
     }
 
     /// Deletes transactions that are old enough, and says how many.
@@ -133,7 +138,7 @@ impl Rooms {
 }
 
 /// Takes a request out of the memory once its row can be read, or once its batch is dropped.
-struct InFlightGuard {
+pub(super) struct InFlightGuard {
     in_flight: Arc<InFlight>,
     key: TransactionKey,
 }
