@@ -16,7 +16,7 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
@@ -94,11 +94,7 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, options: Serve
         match accepted {
             Ok((stream, peer)) => {
                 let (watcher, shutdown) = (graceful.watcher(), shutdown.clone());
-                let connection = Arc::clone(&protocols).run(stream, peer, router.clone(), watcher, shutdown);
-                connections.spawn(async move {
-                    connection.await;
-                    drop(permit);
-                });
+                connections.spawn(Arc::clone(&protocols).run(stream, peer, router.clone(), watcher, shutdown, permit));
             }
             Err(error) => accept_failed(&error).await,
         }
@@ -143,7 +139,9 @@ impl Protocols {
         Self { http1, http2, head_timeout: options.head_timeout, tls }
     }
 
-    /// Serves one connection to its end.
+    /// Serves one connection to its end, and holds its place until then.
+    ///
+    /// Two thousand of these wait at a time: what is large and rare in it is in a box.
     async fn run(
         self: Arc<Self>,
         stream: TcpStream,
@@ -151,30 +149,44 @@ impl Protocols {
         router: Router,
         watcher: Watcher,
         shutdown: CancellationToken,
+        _place: Option<OwnedSemaphorePermit>,
     ) {
         // Answers are written whole; waiting for more to send would only delay them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
         let service = with_peer(router, Peer(peer));
-        let Some(tls) = &self.tls else {
-            let first = tokio::time::timeout(self.head_timeout, begins_with_http2(&stream));
-            let http2 = tokio::select! {
-                () = shutdown.cancelled() => return,
-                first = first => first,
-            };
-            let Ok(Ok(http2)) = http2 else { return };
-            return self.converse(stream, http2, service, watcher).await;
+        if let Some(tls) = &self.tls {
+            return Box::pin(self.converse_by_tls(tls, stream, peer, service, watcher, shutdown)).await;
+        }
+        let first = tokio::time::timeout(self.head_timeout, begins_with_http2(&stream));
+        let http2 = tokio::select! {
+            () = shutdown.cancelled() => return,
+            first = first => first,
         };
+        let Ok(Ok(http2)) = http2 else { return };
+        self.converse(stream, http2, service, watcher).await;
+    }
+
+    /// Shakes hands, then speaks HTTP.
+    async fn converse_by_tls<S>(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        peer: SocketAddr,
+        service: S,
+        watcher: Watcher,
+        shutdown: CancellationToken,
+    ) where
+        S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
         let accepted = tokio::select! {
             () = shutdown.cancelled() => return,
             accepted = tls.accept(stream, peer.ip()) => accepted,
         };
         match accepted {
-            // The state of TLS in a box: the task has the size of a connection in clear.
-            Ok(Some(accepted)) => {
-                Box::pin(self.converse(accepted.stream, accepted.http2, service, watcher)).await;
-            }
+            Ok(Some(accepted)) => self.converse(accepted.stream, accepted.http2, service, watcher).await,
             Ok(None) => {}
             Err(error) => tracing::trace!(%error, "no TLS connection"),
         }
@@ -194,7 +206,6 @@ impl Protocols {
         let service = TowerToHyperService::new(service);
         let io = TokioIo::new(stream);
         let ended = if http2 {
-            // The larger state of HTTP/2 in a box: the task has the size of the smaller one.
             Box::pin(watcher.watch(self.http2.serve_connection(io, service))).await
         } else {
             let connection = pin!(watcher.watch(self.http1.serve_connection(io, service)));

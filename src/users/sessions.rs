@@ -113,7 +113,8 @@ impl Sessions {
         let hash = token_hash(token);
         let entry = match self.tokens.cache().get(&hash) {
             Some(entry) => entry,
-            None => match self.tokens.cache().get_or_insert_async(&hash, self.load(&hash)).await {
+            // In a box, because every request carries the room for this.
+            None => match self.tokens.cache().get_or_insert_async(&hash, Box::pin(self.load(&hash))).await {
                 Ok(entry) => entry,
                 Err(Missing::Unknown) => return Ok(Authenticated::Unknown),
                 Err(Missing::Failed(error)) => return Err(error),

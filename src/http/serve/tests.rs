@@ -40,6 +40,17 @@ fn waiting() -> (Router, Arc<Notify>, Arc<Notify>) {
     (Router::new().route("/wait", get(handler)), begun, go)
 }
 
+/// Every client that waits in a long poll costs one.
+#[tokio::test]
+async fn a_connection_is_small() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (protocols, peer) = (Arc::new(Protocols::new(ServeOptions::default(), None)), stream.local_addr().unwrap());
+    let (watcher, shutdown) = (GracefulShutdown::new().watcher(), CancellationToken::new());
+    let connection = protocols.run(stream, peer, Router::new(), watcher, shutdown, None);
+    assert!(size_of_val(&connection) <= 2048, "{} bytes", size_of_val(&connection));
+}
+
 #[tokio::test]
 async fn both_protocols_are_served_and_the_peer_is_known() {
     let handler = |Extension(Peer(peer)): Extension<Peer>, version: http::Version| async move {
