@@ -20,8 +20,9 @@ section! {
         /// Authorities whose certificates are believed besides the system's, as PEM files.
         pub trusted_ca: Vec<PathBuf> = Vec::new();
 
-        /// Servers that are asked for the signing keys of a server that does not answer. They are believed, so name only
-        /// servers of people you trust; `allow` has to name them too.
+        /// Servers that are asked for the signing keys of a server that does not answer, or that this one does not talk
+        /// to though a neighbour has its people in a shared room. They are believed, so name only servers of people you
+        /// trust; `allow` has to name them too.
         pub trusted_key_servers: Vec<OwnedServerName> = Vec::new();
 
         /// Identity servers, which know whose e-mail address is whose: people may invite others by their addresses through

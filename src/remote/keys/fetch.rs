@@ -55,7 +55,6 @@ impl KeyRing {
         if servers.is_empty() {
             return;
         }
-        // In a box: what the compiler knows of the closure's lifetimes is not enough for callers that spawn this.
         // Owned and boxed: the compiler cannot tell that a closure's future is `Send` for every lifetime.
         let fetches = servers.into_iter().map(|server| {
             let ring = self.clone();
@@ -84,7 +83,7 @@ impl KeyRing {
     /// so nobody else joins it.
     fn board(&self, server: &ServerName, asker: Asker) -> Option<watch::Receiver<bool>> {
         let ring = &self.0;
-        if server == ring.own.server_name() || !ring.config.federation.allows(server) {
+        if server == ring.own.server_name() || !ring.may_have_keys_of(server, asker) {
             return None;
         }
         let mut flights = ring.flights.lock();
@@ -123,6 +122,13 @@ impl Drop for Landing<'_> {
 }
 
 impl Ring {
+    /// Who is not talked to may still have people in a room that a neighbour shares, and there they count: without their
+    /// keys, the states they set would be missing here alone. A trusted notary knows them.
+    fn may_have_keys_of(&self, server: &ServerName, asker: Asker) -> bool {
+        let federation = &self.config.federation;
+        federation.allows(server) || (asker == Asker::Ourselves && !federation.trusted_key_servers.is_empty())
+    }
+
     fn is_paused(&self, server: &ServerName) -> bool {
         self.pauses.get(server).is_some_and(|pause| pause.until > self.clock.elapsed())
     }
@@ -164,28 +170,27 @@ impl Ring {
 
     /// Whether keys came.
     async fn fetch_and_keep(&self, server: &ServerName, asker: Asker) -> Result<bool, StoreError> {
-        let document = match self.source.document(server).await {
-            Ok(text) => match KeyDocument::read_fresh(&text, server, self.clock.now_ms()) {
-                Ok(document) => Some(document),
-                Err(error) => {
-                    tracing::info!(%server, %error, "the keys of a server cannot be used");
-                    None
-                }
-            },
-            Err(error) => {
-                tracing::debug!(%server, %error, "the keys of a server cannot be had from it");
-                None
-            }
+        let document = match self.ask_itself(server).await {
+            Some(document) => Some(document),
+            None => self.ask_notaries(server).await,
         };
-        let document = match document {
-            Some(document) => document,
-            None => match self.ask_notaries(server).await {
-                Some(document) => document,
-                None => return Ok(false),
-            },
-        };
+        let Some(document) = document else { return Ok(false) };
         self.keep(server, &document, asker).await?;
         Ok(true)
+    }
+
+    /// Asks the server, if it is talked to.
+    async fn ask_itself(&self, server: &ServerName) -> Option<KeyDocument> {
+        if !self.config.federation.allows(server) {
+            return None;
+        }
+        let text = self.source.document(server).await.inspect_err(|error| {
+            tracing::debug!(%server, %error, "the keys of a server cannot be had from it");
+        });
+        let document = KeyDocument::read_fresh(&text.ok()?, server, self.clock.now_ms()).inspect_err(|error| {
+            tracing::info!(%server, %error, "the keys of a server cannot be used");
+        });
+        document.ok()
     }
 
     /// Asks the trusted notaries one after the other. What they answer must be signed by them *and* by the server.

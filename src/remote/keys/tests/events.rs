@@ -1,6 +1,6 @@
 //! Signatures of events.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedServerName, RoomVersionId, ServerName, UInt, owned_server_name,
@@ -8,8 +8,9 @@ use ruma::{
 };
 use serde_json::{Value, json};
 
-use super::network::{DAY_MS, Fixture, NOW_MS, document, key};
+use super::network::{DAY_MS, Fixture, NOW_MS, document, key, signed};
 use crate::{
+    config::ServerPattern,
     event::{Pdu, SigningKey},
     remote::keys::VerifyError,
 };
@@ -203,4 +204,29 @@ async fn a_batch_keeps_its_order_and_asks_each_server_once() {
         assert_eq!(verified, expected, "event {n}");
     }
     assert_eq!(fixture.network.times_asked(), servers.len());
+}
+
+/// A neighbour's room has people of servers that this one does not talk to: these are not asked, nor are they missing.
+#[tokio::test]
+async fn keys_of_servers_that_are_not_talked_to_come_from_a_trusted_notary() {
+    let notary_name = server_name!("notary.example");
+    let fixture = Fixture::with(|config| {
+        config.federation.allow = vec![ServerPattern::parse("notary.example").unwrap()];
+        config.federation.trusted_key_servers = vec![notary_name.to_owned()];
+    });
+    let (notary, rules) = (key(notary_name, 5), rules(&RoomVersionId::V11));
+    fixture.network.publish(notary_name, document(&[&notary], &[], NOW_MS + DAY_MS));
+    let keys = document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS);
+    fixture.network.publish(a(), keys.clone());
+    let event = member(&rules, 1, NOW_MS, joined(), &[&key(a(), 1)]);
+    // The server itself would answer.
+    assert_eq!(fixture.ring.verify_pdu(&event, &rules).await, Err(VerifyError::UnknownKey(a().to_owned())));
+    fixture.clock.advance(Duration::from_mins(1));
+    fixture.network.notary(notary_name, vec![signed(&keys, &notary)]);
+    assert_eq!(fixture.ring.verify_pdu(&event, &rules).await, Ok(Verified::All));
+    // Who merely says that they are somebody makes this server ask nobody.
+    let (asked, b) = (fixture.network.times_asked(), server_name!("b.example"));
+    let greeting = signed("{}", &key(b, 1));
+    assert_eq!(fixture.ring.verify_json(greeting.as_bytes(), b).await, Err(VerifyError::UnknownKey(b.to_owned())));
+    assert_eq!(fixture.network.times_asked(), asked);
 }

@@ -196,6 +196,10 @@ impl Rooms {
     /// The events that pass the first checks: others are as good as never sent.
     async fn verified_of(&self, room_id: &RoomId, template: &Template, events: &[Box<RawValue>]) -> Vec<Verified> {
         let checked = self.verify(room_id, &template.rules, events.iter().map(|event| event.get())).await;
+        let left_out = checked.iter().filter(|checked| checked.is_err()).count();
+        if left_out > 0 {
+            tracing::warn!(room = %room_id, left_out, "a room lacks state here that could not be verified");
+        }
         checked
             .into_iter()
             .filter_map(|checked| match checked {
