@@ -1,19 +1,23 @@
 //! What is kept of the content of other servers: how much that is, and what goes first.
 //!
 //! It is bounded by how long nobody has used it and by how much it is; of a server that has more than its share, its own
-//! goes first. The sums are counted at the start and kept in memory. Rows go before files: [`REMOTE_MEDIA_LOOSE`] remembers which files may be without a name, so that a crash
-//! in between leaves nothing for good. What changes rows and the sum runs to its end, also when its reader goes away.
+//! goes first. The sums are counted at the start and kept in memory. Rows go before files: [`REMOTE_MEDIA_LOOSE`]
+//! remembers which files may be without a name, so that a crash in between leaves nothing for good. What changes rows and
+//! the sum runs to its end, also when its reader goes away.
 
 mod sums;
 
 use std::{io, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{RwLock, RwLockReadGuard};
 
 use self::sums::Sums;
-use super::{Label, MediaError, files::Files, upload::blocking};
+use super::{
+    Label, MediaError,
+    arriving::{Arrived, blocking},
+    files::Files,
+};
 use crate::{
     clock::Clock,
     places::{Place, Places},
@@ -129,10 +133,10 @@ impl Cache {
         key: Key,
         turn: Place,
         label: Label,
-        bytes: Bytes,
+        arrived: Arrived,
     ) -> Result<MediaContent, MediaError> {
         let cache = self.clone();
-        to_the_end(async move { cache.keep_now(key, turn, label, bytes).await }).await
+        to_the_end(async move { cache.keep_now(key, turn, label, arrived).await }).await
     }
 
     /// Removes what nobody has used for long, once in a while.
@@ -187,22 +191,18 @@ impl Cache {
         Ok(())
     }
 
-    async fn keep_now(&self, key: Key, _turn: Place, label: Label, bytes: Bytes) -> Result<MediaContent, MediaError> {
+    async fn keep_now(
+        &self,
+        key: Key,
+        _turn: Place,
+        label: Label,
+        arrived: Arrived,
+    ) -> Result<MediaContent, MediaError> {
+        let Arrived { sha256, size, incoming } = arrived;
         // Counted before it is there: those who fetch at the same time do not fill the same room.
-        let charge = self.sums.charge(&key.0, counted(bytes.len() as u64));
+        let charge = self.sums.charge(&key.0, counted(size));
         self.remove(Going::TooMany).await?;
         let naming = self.naming.read().await;
-        let files = self.files.clone();
-        let (incoming, sha256, size) = blocking(move || {
-            if !files.has_room()? {
-                return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is nearly full"));
-            }
-            let mut incoming = files.receive()?;
-            incoming.write(&bytes)?;
-            let (sha256, size) = incoming.seal()?;
-            Ok((incoming, sha256, size))
-        })
-        .await?;
         let mut batch = Batch::new();
         batch.put(&REMOTE_MEDIA_LOOSE, &sha256, &());
         self.store.commit(batch).await?;

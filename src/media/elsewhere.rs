@@ -1,35 +1,32 @@
 //! Content of other servers: fetched once, and kept in the [`Cache`].
 //!
 //! It comes by the authenticated endpoint of the server-server API, or from servers that do not have that, by the one
-//! that needs no token. Nothing that its server says of it is believed: it is bounded, hashed, and served like what
-//! people here upload.
+//! that needs no token, and goes to the disk as it comes. Nothing that its server says of it is believed: it is bounded,
+//! hashed, and served like what people here upload.
+
+mod answer;
+mod parts;
 
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{Method, StatusCode, header};
-use ruma::{
-    ServerName,
-    api::federation::authenticated_media::{FileOrLocation, get_content::v1 as get_content_v1},
-    http_headers::ContentDisposition,
-};
+use http::{Method, StatusCode};
+use ruma::ServerName;
 use tokio::sync::Semaphore;
 
-use super::{
-    Label, MediaError,
-    cache::{Cache, Key},
-};
+use self::answer::{Answer, Fetched};
+use super::{MediaError, arriving::Arriving, cache::Cache, files::Files};
 use crate::{
     clock::Clock,
-    places::{Place, Places},
+    places::Places,
     remote::{Remote, RemoteError, Terms},
     store::schema::media::MediaContent,
 };
 
-/// Content that is fetched at the same time: each is in memory until it is on the disk.
+/// Content that is fetched at the same time: each has a connection, less than a megabyte of memory, and a file that does
+/// not count as kept yet.
 const FETCHES_MAX: usize = 12;
 /// Of these, of one server: those that answer slowly must leave room for others.
 const FETCHES_OF_ONE_MAX: usize = 3;
@@ -38,16 +35,10 @@ const FETCH_TIME_MAX: Duration = Duration::from_mins(2);
 /// What comes besides the content, in bytes.
 const ENVELOPE_BYTES: usize = 64 << 10;
 
-/// What was fetched.
-struct Fetched {
-    bytes: Bytes,
-    content_type: Option<String>,
-    file_name: Option<String>,
-}
-
 /// The content of other servers.
 pub(super) struct Elsewhere {
     cache: Arc<Cache>,
+    files: Arc<Files>,
     clock: Clock,
     remote: OnceLock<Remote>,
     bytes_max: u64,
@@ -56,9 +47,10 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
-    pub(super) fn new(cache: Arc<Cache>, clock: Clock, bytes_max: u64) -> Self {
+    pub(super) fn new(cache: Arc<Cache>, files: Arc<Files>, clock: Clock, bytes_max: u64) -> Self {
         Self {
             cache,
+            files,
             clock,
             remote: OnceLock::new(),
             bytes_max,
@@ -95,8 +87,10 @@ impl Elsewhere {
             }
             let _place = self.servers.enter(key.0.clone()).await;
             let _slot = self.fetches.acquire().await.map_err(|_| MediaError::Busy)?;
-            let Some(fetched) = self.fetch(remote, server, id, wait).await? else { return Ok(None) };
-            self.keep(key.clone(), turn, fetched).await.map(Some)
+            let Some(Fetched { arriving, label }) = self.fetch(remote, server, id, wait).await? else {
+                return Ok(None);
+            };
+            self.cache.keep(key.clone(), turn, label, arriving.seal().await?).await.map(Some)
         };
         let found =
             self.clock.timeout(FETCH_TIME_MAX, Box::pin(fetching)).await.unwrap_or(Err(MediaError::Elsewhere))?;
@@ -113,27 +107,22 @@ impl Elsewhere {
         id: &str,
         wait: Duration,
     ) -> Result<Option<Fetched>, MediaError> {
-        let mut request = get_content_v1::Request::new(id.to_owned());
-        request.timeout_ms = wait;
-        match remote.send_with(server, request, self.terms()).await {
-            Ok(answer) => self.unpack(remote, answer.content).await.map(Some),
+        let request = get(&format!("/_matrix/federation/v1/media/download/{id}?timeout_ms={}", wait.as_millis()))?;
+        let read = |answer| answer::in_parts(answer, self.arriving());
+        match remote.send_streaming(server, request, self.terms(), read).await {
+            Ok(answer) => match answer? {
+                Answer::Content(fetched) => Ok(Some(*fetched)),
+                Answer::At(address) => self.fetch_at(remote, &address).await.map(Some),
+            },
             Err(error) if is_unknown_endpoint(&error) => self.fetch_openly(remote, server, id).await,
             Err(error) => refused(error),
         }
     }
 
-    async fn unpack(&self, remote: &Remote, content: FileOrLocation) -> Result<Fetched, MediaError> {
-        match content {
-            FileOrLocation::File(content) => Ok(Fetched {
-                bytes: content.file.into(),
-                content_type: content.content_type,
-                file_name: content.content_disposition.and_then(|it| it.filename),
-            }),
-            FileOrLocation::Location(address) => {
-                let answer = remote.fetch(&address, self.bytes_max(), FETCH_TIME_MAX).await;
-                answer.map(plain).map_err(failed)
-            }
-        }
+    /// From the address that the server has named.
+    async fn fetch_at(&self, remote: &Remote, address: &str) -> Result<Fetched, MediaError> {
+        let read = |answer| answer::plain(answer, self.arriving());
+        remote.fetch_streaming(address, self.terms(), read).await.map_err(failed)?
     }
 
     /// By the endpoint of before authenticated media.
@@ -143,32 +132,27 @@ impl Elsewhere {
         server: &ServerName,
         id: &str,
     ) -> Result<Option<Fetched>, MediaError> {
-        let uri = format!("/_matrix/media/v3/download/{server}/{id}?allow_remote=false");
-        let request = http::Request::builder().method(Method::GET).uri(uri).body(Vec::new());
-        let request = request.map_err(|_| MediaError::Elsewhere)?;
-        match remote.send_raw(server, request, self.terms()).await {
-            Ok(answer) => Ok(Some(plain(answer))),
+        let request = get(&format!("/_matrix/media/v3/download/{server}/{id}?allow_remote=false"))?;
+        let read = |answer| answer::plain(answer, self.arriving());
+        match remote.send_streaming(server, request, self.terms(), read).await {
+            Ok(fetched) => fetched.map(Some),
             Err(error) => refused(error),
         }
     }
 
-    fn bytes_max(&self) -> usize {
-        usize::try_from(self.bytes_max).unwrap_or(usize::MAX)
+    fn arriving(&self) -> Arriving {
+        Arriving::new(self.files.clone(), self.bytes_max)
     }
 
     fn terms(&self) -> Terms {
-        Terms::anyway().within(FETCH_TIME_MAX).at_most(self.bytes_max().saturating_add(ENVELOPE_BYTES))
+        let bytes_max = usize::try_from(self.bytes_max).unwrap_or(usize::MAX);
+        Terms::anyway().within(FETCH_TIME_MAX).at_most(bytes_max.saturating_add(ENVELOPE_BYTES))
     }
+}
 
-    async fn keep(&self, key: Key, turn: Place, fetched: Fetched) -> Result<MediaContent, MediaError> {
-        let Fetched { bytes, content_type, file_name } = fetched;
-        if bytes.len() as u64 > self.bytes_max {
-            return Err(MediaError::TooLarge);
-        }
-        let label = Label::new(content_type.as_deref(), file_name.as_deref());
-        let label = label.or_else(|_| Label::new(None, file_name.as_deref()))?;
-        self.cache.keep(key, turn, label, bytes).await
-    }
+fn get(path_and_query: &str) -> Result<http::Request<Vec<u8>>, MediaError> {
+    let request = http::Request::builder().method(Method::GET).uri(path_and_query).body(Vec::new());
+    request.map_err(|_| MediaError::Elsewhere)
 }
 
 /// The server is older than authenticated media: it says so, or refuses in words that are not Matrix's.
@@ -194,17 +178,5 @@ fn failed(error: RemoteError) -> MediaError {
             tracing::debug!(%error, "content of another server cannot be had");
             MediaError::Elsewhere
         }
-    }
-}
-
-/// An answer that is the content itself.
-fn plain(answer: http::Response<Bytes>) -> Fetched {
-    let text = |name| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let disposition = answer.headers().get(header::CONTENT_DISPOSITION);
-    let disposition = disposition.and_then(|value| ContentDisposition::try_from(value.as_bytes()).ok());
-    Fetched {
-        content_type: text(header::CONTENT_TYPE),
-        file_name: disposition.and_then(|it| it.filename),
-        bytes: answer.into_body(),
     }
 }

@@ -3,9 +3,10 @@
 //! | file | what |
 //! |---|---|
 //! | `repository` | `Media`: ids, uploads, downloads, quotas |
+//! | `arriving` | content on its way to the disk |
 //! | `elsewhere` | content of other servers, and how it is fetched |
 //! | `cache` | what is kept of it, how much that is, and what goes first |
-//! | `upload` | one upload on its way to the disk |
+//! | `upload` | one upload, and how many an account may have under way |
 //! | `files` | the folder of files, named by the SHA-256 of their content |
 //! | `label` | content types and file names, and which types may be shown inline |
 //! | `thumbnail` | sizes, and how one image becomes a smaller one |
@@ -14,6 +15,7 @@
 //! What is on the disk: `media/files/ab/cd/<hash>`, `media/thumbnails/ab/cd/<hash>-<size>.<type>`, and
 //! `media/incoming/`, which is emptied at each start. No part of a path comes from a request.
 
+mod arriving;
 mod cache;
 mod elsewhere;
 mod error;

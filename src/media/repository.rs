@@ -7,12 +7,13 @@ use tokio::sync::{Mutex, Notify};
 
 use super::{
     Label, MediaError, Upload, Wanted,
+    arriving::{Arrived, blocking},
     cache::Cache,
     elsewhere::Elsewhere,
     files::{Files, hex},
     label::clean_file_name,
     thumbnailer::Thumbnailer,
-    upload::{Places, Received, blocking},
+    upload::{Places, Received},
 };
 use crate::{
     clock::Clock,
@@ -111,7 +112,7 @@ impl Media {
         let bytes_max = options.upload_bytes_max.bytes();
         let cache_bytes = options.remote_cache_bytes.bytes().max(bytes_max);
         let cache = Arc::new(Cache::open(files.clone(), store.clone(), clock.clone(), cache_bytes)?);
-        let elsewhere = Elsewhere::new(cache.clone(), clock.clone(), bytes_max);
+        let elsewhere = Elsewhere::new(cache.clone(), files.clone(), clock.clone(), bytes_max);
         let inner = Inner {
             server_name,
             options,
@@ -369,7 +370,7 @@ impl Inner {
 
     /// Makes an upload the content of an id. The caller holds the account's lock.
     async fn keep(&self, received: Received, id: &str, created_ms: u64, mut batch: Batch) -> Result<(), MediaError> {
-        let Received { user, label, sha256, size, incoming, _place } = received;
+        let Received { user, label, arrived: Arrived { sha256, size, incoming }, _place } = received;
         let total = self.check_quota(user, size).await?;
         let files = self.files.clone();
         let _naming = self.cache.naming().await;

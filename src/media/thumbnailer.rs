@@ -6,10 +6,10 @@ use tokio::sync::Semaphore;
 
 use super::{
     MediaError, Wanted,
+    arriving::blocking,
     cache::Cache,
     files::Files,
     thumbnail::{self, Format, Made},
-    upload::blocking,
 };
 
 /// Thumbnails that are made at the same time.

@@ -2,66 +2,54 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{
-    connect::failure,
-    error::{RemoteError, Unreachable},
-    request::Terms,
-};
-use crate::clock::Clock;
+use super::{connect::failure, error::RemoteError};
 
 /// What is set aside at once for an answer that says its length: it may lie.
 const AHEAD_MAX: usize = 1 << 20;
 
-/// An answer that is read piece by piece.
+/// An answer that is read piece by piece. What nobody reads is not sent: see the windows of the connections.
 pub struct BodyStream {
     answer: reqwest::Response,
-    clock: Clock,
-    terms: Terms,
+    bytes_max: usize,
     /// Bytes that came.
     read: usize,
 }
 
 impl BodyStream {
-    pub(super) fn new(answer: reqwest::Response, clock: Clock, terms: Terms) -> Self {
-        Self { answer, clock, terms, read: 0 }
+    /// # Errors
+    /// It says itself that it is longer than `bytes_max`.
+    pub(super) fn new(answer: reqwest::Response, bytes_max: usize) -> Result<Self, RemoteError> {
+        let stream = Self { answer, bytes_max, read: 0 };
+        if stream.length() > bytes_max { Err(stream.too_large()) } else { Ok(stream) }
     }
 
-    /// How long it says to be, in bytes; it may lie.
-    pub fn length(&self) -> Option<u64> {
-        self.answer.content_length()
+    /// How long it says to be, in bytes; 0 if it does not say. It may lie.
+    fn length(&self) -> usize {
+        self.answer.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    /// The next piece; `None` at its end.
+    /// The next piece, of no more than some hundred kilobytes; `None` at its end.
     ///
     /// # Errors
-    /// It is longer than the terms allow, breaks off, or nothing came in time.
+    /// It is longer than it may be, or breaks off.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, RemoteError> {
-        let Some(next) = self.clock.timeout(self.terms.within, self.answer.chunk()).await else {
-            return Err(RemoteError::unreachable(Unreachable::Timeout, "the answer stalled"));
-        };
-        let next = next.map_err(failure)?;
+        let next = self.answer.chunk().await.map_err(failure)?;
         self.read = self.read.saturating_add(next.as_ref().map_or(0, Bytes::len));
-        if self.read > self.terms.bytes_max {
-            return Err(RemoteError::TooLarge { limit: self.terms.bytes_max });
-        }
-        Ok(next)
+        if self.read > self.bytes_max { Err(self.too_large()) } else { Ok(next) }
+    }
+
+    fn too_large(&self) -> RemoteError {
+        RemoteError::TooLarge { limit: self.bytes_max }
     }
 }
 
 /// The whole answer.
 ///
 /// # Errors
-/// It is longer than `limit` bytes, or breaks off.
-pub(super) async fn collect(mut answer: reqwest::Response, limit: usize) -> Result<Bytes, RemoteError> {
-    let said = answer.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    if said > limit {
-        return Err(RemoteError::TooLarge { limit });
-    }
-    let mut body = BytesMut::with_capacity(said.min(AHEAD_MAX));
-    while let Some(chunk) = answer.chunk().await.map_err(failure)? {
-        if body.len() + chunk.len() > limit {
-            return Err(RemoteError::TooLarge { limit });
-        }
+/// It is longer than it may be, or breaks off.
+pub(super) async fn collect(mut stream: BodyStream) -> Result<Bytes, RemoteError> {
+    let mut body = BytesMut::with_capacity(stream.length().min(AHEAD_MAX));
+    while let Some(chunk) = stream.chunk().await? {
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())

@@ -191,20 +191,20 @@ impl Client {
         self.ask(Draft { server, request, signed: true }, terms).await
     }
 
-    /// The same for long answers (media): they are read piece by piece, each within the time of `terms`.
+    /// The same for long answers (media): `read` takes the answer piece by piece, all within the time of `terms`. That it
+    /// breaks off or takes too long counts against the server as with short ones.
     ///
     /// # Errors
     /// [`RemoteError`]; [`RemoteError::Answer`] for every status from 300.
-    pub async fn send_streaming(
+    pub async fn send_streaming<T, F: Future<Output = Result<T, RemoteError>>>(
         &self,
         server: &ServerName,
         request: http::Request<Vec<u8>>,
         terms: Terms,
-    ) -> Result<http::Response<BodyStream>, RemoteError> {
-        let opened = self
-            .ask_for(Draft { server, request, signed: true }, terms, |answer| std::future::ready(Ok(answer)))
-            .await?;
-        Ok(split(opened, |answer| BodyStream::new(answer, self.0.clock.clone(), terms)))
+        read: impl FnOnce(http::Response<BodyStream>) -> F,
+    ) -> Result<T, RemoteError> {
+        let read = async move |answer| read(split(answer, terms.bytes_max)?).await;
+        self.ask_for(Draft { server, request, signed: true }, terms, read).await
     }
 
     /// `GET` of an address of the web, without signature: what others point at. Redirects are followed, and no address
@@ -218,6 +218,29 @@ impl Client {
         bytes_max: usize,
         within: Duration,
     ) -> Result<http::Response<Bytes>, RemoteError> {
+        let terms = Terms::default().at_most(bytes_max).within(within);
+        self.fetch_for(address, terms, |answer| collect(answer, bytes_max)).await
+    }
+
+    /// The same for long answers, taken by `read` piece by piece.
+    ///
+    /// # Errors
+    /// [`RemoteError`]; [`RemoteError::Answer`] for every status from 400.
+    pub async fn fetch_streaming<T, F: Future<Output = Result<T, RemoteError>>>(
+        &self,
+        address: &str,
+        terms: Terms,
+        read: impl FnOnce(http::Response<BodyStream>) -> F,
+    ) -> Result<T, RemoteError> {
+        self.fetch_for(address, terms, async |answer| read(split(answer, terms.bytes_max)?).await).await
+    }
+
+    async fn fetch_for<T, F: Future<Output = Result<T, RemoteError>>>(
+        &self,
+        address: &str,
+        terms: Terms,
+        read: impl FnOnce(reqwest::Response) -> F,
+    ) -> Result<T, RemoteError> {
         let url = reqwest::Url::parse(address).map_err(|error| RemoteError::Request(error.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(RemoteError::Request("neither HTTP nor HTTPS".to_owned()));
@@ -226,8 +249,8 @@ impl Client {
             return Err(RemoteError::unreachable(Unreachable::Dns, "its address may not be reached"));
         }
         let request = reqwest::Request::new(http::Method::GET, url);
-        let exchange = async { collect(execute(&self.0.connections.web, request).await?, bytes_max).await };
-        self.0.clock.timeout(within, exchange).await.unwrap_or_else(|| Err(too_slow()))
+        let exchange = async { read(execute(&self.0.connections.web, request).await?).await };
+        self.0.clock.timeout(terms.within, exchange).await.unwrap_or_else(|| Err(too_slow()))
     }
 
     /// A request to a host that is no server of the network, as it is: HTTPS only, no redirects, no private networks.
@@ -337,17 +360,17 @@ async fn execute(client: &reqwest::Client, request: reqwest::Request) -> Result<
 }
 
 async fn collect(answer: reqwest::Response, bytes_max: usize) -> Result<http::Response<Bytes>, RemoteError> {
-    let (parts, answer) = split(answer, |answer| answer).into_parts();
-    Ok(http::Response::from_parts(parts, body::collect(answer, bytes_max).await?))
+    let (parts, body) = split(answer, bytes_max)?.into_parts();
+    Ok(http::Response::from_parts(parts, body::collect(body).await?))
 }
 
-/// Status and headers, with `body` of the rest.
-fn split<B>(mut answer: reqwest::Response, body: impl FnOnce(reqwest::Response) -> B) -> http::Response<B> {
+/// Status and headers, with the rest still to be read.
+fn split(mut answer: reqwest::Response, bytes_max: usize) -> Result<http::Response<BodyStream>, RemoteError> {
     let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
-    let mut split = http::Response::new(body(answer));
+    let mut split = http::Response::new(BodyStream::new(answer, bytes_max)?);
     *split.status_mut() = status;
     *split.headers_mut() = headers;
-    split
+    Ok(split)
 }
 
 /// The answer in ruma's form.

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use super::{
-    super::{Method, Wanted, thumbnailer::Thumbnailer},
+    super::{Method, Wanted, arriving::Arriving, thumbnailer::Thumbnailer},
     *,
 };
 use crate::{
@@ -44,7 +44,9 @@ impl Kept {
         self.clock.advance(Duration::from_secs(1));
         let turn = self.cache.turn(key.clone()).await;
         let label = Label::new(None, None).unwrap();
-        self.cache.keep(key, turn, label, Bytes::copy_from_slice(bytes)).await.unwrap().sha256
+        let mut arriving = Arriving::new(self.files.clone(), u64::MAX);
+        arriving.write(bytes).await.unwrap();
+        self.cache.keep(key, turn, label, arriving.seal().await.unwrap()).await.unwrap().sha256
     }
 
     async fn has(&self, id: &str) -> bool {

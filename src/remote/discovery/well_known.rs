@@ -8,7 +8,10 @@ use ruma::{OwnedServerName, ServerName};
 use serde::Deserialize;
 
 use super::freshness::{ABSENT, FAILED, lifetime};
-use crate::{clock::Clock, remote::body};
+use crate::{
+    clock::Clock,
+    remote::body::{self, BodyStream},
+};
 
 /// Names whose documents are remembered.
 const NAMES: usize = 5_000;
@@ -76,7 +79,7 @@ impl WellKnown {
             return Some((None, ABSENT));
         }
         let kept = lifetime(answer.headers(), self.clock.now_ms());
-        let bytes = body::collect(answer, BYTES_MAX).await.ok()?;
+        let bytes = body::collect(BodyStream::new(answer, BYTES_MAX).ok()?).await.ok()?;
         match serde_json::from_slice::<Document>(&bytes) {
             Ok(document) => Some((Some(document.server), kept)),
             Err(_) => Some((None, ABSENT)),

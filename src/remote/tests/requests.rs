@@ -22,7 +22,7 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::peer::{Asker, Authority, FakeDns, b, key};
-use crate::remote::{RemoteError, Terms, Unreachable};
+use crate::remote::{BodyStream, RemoteError, Terms, Unreachable};
 
 /// Answers with `200 {"displayname": "B"}` if the request is signed by `a.example` for `b.example`, else with 401.
 async fn checked(request: Request) -> (StatusCode, String) {
@@ -174,20 +174,21 @@ async fn a_long_answer_is_read_in_pieces_up_to_the_bound() {
     let asker = asker(Router::new().route("/pieces", get(pieces))).await;
     for (limit, whole) in [(50_000, true), (49_999, false)] {
         let terms = Terms::default().at_most(limit);
-        let mut body = asker.client.send_streaming(&b(), ask("/pieces"), terms).await.unwrap().into_body();
         let mut read = Vec::new();
-        let end = loop {
-            match body.chunk().await {
-                Ok(Some(chunk)) => read.extend_from_slice(&chunk),
-                end => break end,
+        let take = async |answer: http::Response<BodyStream>| {
+            let mut body = answer.into_body();
+            while let Some(chunk) = body.chunk().await? {
+                read.extend_from_slice(&chunk);
             }
+            Ok(())
         };
-        assert_eq!(matches!(end, Ok(None)), whole);
+        let end = asker.client.send_streaming(&b(), ask("/pieces"), terms, take).await;
+        assert_eq!(end.is_ok(), whole);
         assert_eq!(matches!(end, Err(RemoteError::TooLarge { .. })), !whole);
         assert!(read.len() <= limit && (!whole || read.last() == Some(&49)));
     }
-    let missing = asker.client.send_streaming(&b(), ask("/missing"), Terms::default()).await;
-    assert_eq!(missing.err().unwrap().status(), Some(StatusCode::NOT_FOUND));
+    let missing = asker.client.send_streaming(&b(), ask("/missing"), Terms::default(), async |_| Ok(())).await;
+    assert_eq!(missing.unwrap_err().status(), Some(StatusCode::NOT_FOUND));
 }
 
 #[tokio::test]

@@ -14,7 +14,10 @@ use ruma::{
     CanonicalJsonObject, CanonicalJsonValue, OwnedServerName, ServerName, room_version_rules::RoomVersionRules,
 };
 use serde_json::{Value, json};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{authority, pair::reserve};
@@ -52,9 +55,20 @@ pub(crate) enum Reply {
     Drip,
     /// Nothing, ever.
     Stall,
+    /// A body of this content type, see [`Reply::pieces`].
+    Pieces(&'static str, Arc<Mutex<Option<mpsc::Receiver<Piece>>>>),
 }
 
+/// A part of a body, or its breaking off.
+pub(crate) type Piece = std::io::Result<Vec<u8>>;
+
 impl Reply {
+    /// A body that comes as the test hands its pieces out, and ends when the sender is dropped. One request gets it.
+    pub(crate) fn pieces(content_type: &'static str) -> (mpsc::Sender<Piece>, Self) {
+        let (pieces, body) = mpsc::channel(1);
+        (pieces, Self::Pieces(content_type, Arc::new(Mutex::new(Some(body)))))
+    }
+
     pub(crate) fn ok(body: Value) -> Self {
         Self::Json(200, body)
     }
@@ -276,15 +290,21 @@ async fn answer(shared: Arc<Shared>, request: Request) -> http::Response<Body> {
     let reply = handler.map(|handler| handler(&received));
     shared.received.send_modify(|all| all.push(received));
     let unknown = Reply::Json(404, json!({ "errcode": "M_UNRECOGNIZED", "error": "not in this play" }));
+    let mut content_type = "application/json";
     let (status, body) = match reply.unwrap_or(unknown) {
         Reply::Json(status, body) => (status, Body::from(body.to_string())),
         Reply::Raw(status, bytes) => (status, Body::from(bytes)),
         Reply::Reset => (200, Body::from_stream(pieces(false))),
         Reply::Drip => (200, Body::from_stream(pieces(true))),
         Reply::Stall => std::future::pending().await,
+        Reply::Pieces(kind, pieces) => {
+            content_type = kind;
+            let mut pieces = pieces.lock().unwrap().take().expect("the pieces are for one request");
+            (200, Body::from_stream(futures_util::stream::poll_fn(move |context| pieces.poll_recv(context))))
+        }
     };
     let response = http::Response::builder().status(StatusCode::from_u16(status).unwrap());
-    response.header("content-type", "application/json").body(body).unwrap()
+    response.header("content-type", content_type).body(body).unwrap()
 }
 
 /// The beginning of a body, and then an error or a space every fifth of a second.
