@@ -5,6 +5,7 @@
 
 mod acme;
 mod certificate;
+mod handshakes;
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
@@ -13,9 +14,10 @@ use rustls::{
     crypto::{CryptoProvider, ring},
     server::{Acceptor, ResolvesServerCert},
 };
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Semaphore};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
+use self::handshakes::Handshakes;
 use crate::{http::address::Source, places::Places};
 
 pub use self::{
@@ -27,7 +29,7 @@ pub use self::{
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Handshakes at one time, of some ten kilobytes each; more wait, within the time above. A whole school whose devices
-/// come back at once is a few seconds of signing.
+/// come back at once is a few seconds of signing. When all are taken, addresses that have few take from those with most.
 const HANDSHAKES_MAX: usize = 1024;
 /// Of these, with one address: a whole school may have the same, but one that begins and does not go on must leave room
 /// for others.
@@ -45,7 +47,7 @@ pub struct Tls {
     ordinary: Arc<ServerConfig>,
     /// For the connections by which an authority makes sure that a domain is ours.
     challenge: Option<Arc<ServerConfig>>,
-    handshakes: Semaphore,
+    handshakes: Arc<Handshakes>,
     addresses: Places<Source>,
     waiting: Places<Source>,
     handshake_timeout: Duration,
@@ -74,7 +76,7 @@ impl Tls {
         Ok(Self {
             ordinary: Arc::new(config),
             challenge: None,
-            handshakes: Semaphore::new(HANDSHAKES_MAX),
+            handshakes: Handshakes::new(HANDSHAKES_MAX),
             addresses: Places::new(HANDSHAKES_OF_ONE_MAX),
             waiting: Places::new(WAITING_OF_ONE_MAX),
             handshake_timeout: HANDSHAKE_TIMEOUT,
@@ -90,19 +92,25 @@ impl Tls {
     /// Goes through the handshake; `None` if that was all the client came for.
     ///
     /// # Errors
-    /// The client broke off, took too long, or agrees on nothing with us; too many of its address are waiting.
+    /// The client broke off, took too long, or agrees on nothing with us; too many of its address are waiting, or have a
+    /// place that another address needs.
     pub(super) async fn accept(&self, stream: TcpStream, peer: IpAddr) -> io::Result<Option<Accepted>> {
         let source = Source::of(peer);
         let Some(_waiting) = self.waiting.try_enter(source) else {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many handshakes with one address"));
         };
-        tokio::time::timeout(self.handshake_timeout, self.shake_hands(stream, source)).await?
+        let handshake = async {
+            let _place = self.addresses.enter(source).await;
+            let mut place = self.handshakes.enter(source).await;
+            tokio::select! {
+                () = place.lost() => Err(io::Error::new(io::ErrorKind::QuotaExceeded, "another address needs the place")),
+                done = self.shake_hands(stream) => done,
+            }
+        };
+        tokio::time::timeout(self.handshake_timeout, handshake).await?
     }
 
-    async fn shake_hands(&self, stream: TcpStream, source: Source) -> io::Result<Option<Accepted>> {
-        let _place = self.addresses.enter(source).await;
-        // Nobody closes it.
-        let _permit = self.handshakes.acquire().await.ok();
+    async fn shake_hands(&self, stream: TcpStream) -> io::Result<Option<Accepted>> {
         let started = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         if let Some(challenge) = &self.challenge
             && rustls_acme::is_tls_alpn_challenge(&started.client_hello())

@@ -3,6 +3,7 @@
 use std::{fs, net::SocketAddr, path::PathBuf};
 
 use axum::{Router, extract::Request, routing::get};
+use futures_util::FutureExt as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::{
@@ -205,14 +206,44 @@ async fn who_begins_many_handshakes_leaves_places_to_other_addresses() {
     let mut rest = Vec::new();
     let cut = tokio::time::timeout(HANDSHAKE_TIMEOUT / 2, fourth.read_to_end(&mut rest)).await;
     assert!(cut.is_ok() && rest.is_empty(), "{cut:?} {rest:?}");
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-    let other = socket.connect(server.address).await.unwrap();
+    let other = connect_from("127.0.0.2", server.address).await;
     let shown = tokio::time::timeout(HANDSHAKE_TIMEOUT / 2, authority.shown_on(other)).await;
     assert_eq!(shown.expect("another address has to wait"), certificate);
     // Those who have given up make room.
     drop(silent);
     assert_eq!(authority.shown(server.address).await, certificate);
+    server.stop().await;
+}
+
+/// A connection from another address of this machine.
+async fn connect_from(address: &str, server: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
+    socket.connect(server).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_few_addresses_that_have_all_places_lose_some_to_others() {
+    let authority = Authority::new();
+    let certificate = authority.certify();
+    let tls = Tls::new(authority.files().unwrap()).unwrap();
+    let tls = Tls { addresses: Places::new(2), handshakes: Handshakes::new(4), ..tls };
+    let server = Running::start(tls, version()).await;
+    let mut silent = Vec::new();
+    for address in ["127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3"] {
+        silent.push(connect_from(address, server.address).await);
+    }
+    // Each that comes takes one place, and gives it back.
+    for _ in 0..3 {
+        let shown = authority.shown(server.address);
+        let shown = tokio::time::timeout(HANDSHAKE_TIMEOUT / 2, shown).await;
+        assert_eq!(shown.expect("a third address has to wait"), certificate);
+    }
+    let cut = silent.iter_mut().map(|stream| Box::pin(async move { stream.read_u8().await.is_err() }));
+    let cut = futures_util::future::select_all(cut);
+    let (cut, _, others) = tokio::time::timeout(HANDSHAKE_TIMEOUT / 2, cut).await.expect("nobody has lost a place");
+    assert!(cut);
+    assert!(others.into_iter().all(|other| other.now_or_never().is_none()), "more than one has lost a place");
     server.stop().await;
 }
 
