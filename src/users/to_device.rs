@@ -2,6 +2,7 @@
 //!
 //! Specification v1.19, client-server API, "Send-to-Device messaging".
 
+mod queues;
 mod receive;
 
 use std::{
@@ -17,16 +18,17 @@ use ruma::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use self::queues::{QueueLocks, Queues, WAITING_MAX};
 pub use self::receive::Brought;
 use super::locks::Locks;
 use crate::{
     clock::Clock,
-    notify::{Concerned, Notifier},
+    notify::Notifier,
     remote::Outbox,
     store::{
         Batch, Order, Position, Store, StoreError, UserNo,
         schema::{
-            keys::{DeliveredPart, TO_DEVICE, TO_DEVICE_PARTS, TO_DEVICE_TRANSACTIONS},
+            keys::{DeliveredPart, TO_DEVICE, TO_DEVICE_ORIGINS, TO_DEVICE_PARTS, TO_DEVICE_TRANSACTIONS},
             users::DEVICES,
         },
     },
@@ -36,10 +38,6 @@ use crate::{
 const CONTENT_BYTES_MAX: usize = 65_536;
 /// Longest event type and transaction id, in bytes.
 const NAME_BYTES_MAX: usize = 255;
-/// Messages that wait for one device; the oldest go first when there are more.
-const WAITING_MAX: usize = 10_000;
-/// The oldest messages that go at once then.
-const DROPPED_AT_ONCE: usize = 100;
 /// Messages in one request, after `*` has become devices.
 const MESSAGES_MAX: usize = 10_000;
 /// Devices of one user.
@@ -85,16 +83,6 @@ pub struct Sending<'a> {
     pub messages: Messages,
 }
 
-/// What waits for a device.
-#[derive(Debug, Clone, Copy)]
-struct Queue {
-    last: Position,
-    /// At least as many as there are.
-    count: usize,
-}
-
-type Queues = HashMap<(UserNo, Box<str>), Queue>;
-
 type Sends = HashMap<(UserNo, Box<str>), usize>;
 
 /// Takes and delivers messages. Cheap to clone.
@@ -108,6 +96,8 @@ pub struct ToDevice {
     outbox: Outbox,
     /// The devices for which something waits: nearly none, and every sync asks.
     queues: Arc<RwLock<Queues>>,
+    /// Taken after one of `locks`, if at all, and never before.
+    queue_locks: QueueLocks,
     sends: Arc<RwLock<Sends>>,
 }
 
@@ -128,14 +118,9 @@ impl ToDevice {
         notifier: Notifier,
         outbox: Outbox,
     ) -> Result<Self, StoreError> {
-        let mut queues = Queues::new();
-        store.walk_blocking(&TO_DEVICE, |(user, device_id, at), _| {
-            let queue = queues.entry((user, device_id.into())).or_insert(Queue { last: at, count: 0 });
-            *queue = Queue { last: at, count: queue.count + 1 };
-            Ok(())
-        })?;
-        let queues = Arc::new(RwLock::new(queues));
-        Ok(Self { store, server, clock, locks, notifier, outbox, queues, sends: Arc::default() })
+        let queues = Arc::new(RwLock::new(queues::load(&store)?));
+        let queue_locks = QueueLocks::new();
+        Ok(Self { store, server, clock, locks, notifier, outbox, queues, queue_locks, sends: Arc::default() })
     }
 
     /// Sends messages to devices, here and on other servers. Devices that do not exist get nothing. A transaction that was
@@ -156,7 +141,7 @@ impl ToDevice {
         }
         let mut batch = Batch::new();
         let mut remote: BTreeMap<OwnedServerName, Messages> = BTreeMap::new();
-        let (mut rows, mut sent) = (Vec::new(), 0);
+        let (mut rows, mut sent) = (BTreeMap::new(), 0);
         for (user_id, messages) in &sending.messages {
             if user_id.server_name() != self.server {
                 sent += messages.len();
@@ -178,7 +163,7 @@ impl ToDevice {
                 }
             }
         }
-        self.stage(&mut batch, rows).await?;
+        self.stage(&mut batch, None, rows).await?;
         for (server, messages) in remote {
             self.outbox.to_device(&mut batch, &server, sending.user_id, &sending.event_type.into(), messages).await?;
         }
@@ -232,6 +217,7 @@ impl ToDevice {
             return Ok(());
         }
         let device = (user, device_id.as_str().to_owned());
+        let guards = self.queue_locks.enter([user]).await;
         let mut batch = Batch::new();
         let upto = match self.store.get(&TO_DEVICE_PARTS, &device).await? {
             // An older answer: which of the messages that came up to it were delivered is not known any more.
@@ -243,28 +229,16 @@ impl ToDevice {
             }
             None => since,
         };
-        let end = (user, device.1.clone(), Position(upto.0.saturating_add(1)));
-        let done = self.store.range(&TO_DEVICE, &device, &end, Order::Ascending, PAGE).await?;
-        let whole = done.len() < PAGE;
-        for (key, _) in &done {
-            batch.delete(&TO_DEVICE, key);
-        }
+        let gone = self.stage_deletion(&mut batch, &device, upto, PAGE).await?;
         let queues = self.queues.clone();
-        let key = (user, Box::from(device_id.as_str()));
-        let count = done.len();
-        let settle = move || {
-            let mut queues = queues.write();
-            if let Some(queue) = queues.get_mut(&key) {
-                queue.count = queue.count.saturating_sub(count);
-                if whole && queue.last <= upto {
-                    queues.remove(&key);
-                }
-            }
-        };
+        let settle = move || queues::settle(&mut queues.write(), &device, &gone);
         if batch.is_empty() {
             settle();
         } else {
-            batch.on_publish(move |_| settle());
+            batch.on_publish(move |_| {
+                settle();
+                drop(guards);
+            });
             self.store.commit(batch).await?;
         }
         Ok(())
@@ -280,6 +254,9 @@ impl ToDevice {
         let device = (user, device_id.to_owned());
         for (key, _) in self.store.prefix(&TO_DEVICE, &device, Order::Ascending, WAITING_MAX + PAGE).await? {
             batch.delete(&TO_DEVICE, &key);
+        }
+        for (key, ()) in self.store.prefix(&TO_DEVICE_ORIGINS, &device, Order::Ascending, WAITING_MAX + PAGE).await? {
+            batch.delete(&TO_DEVICE_ORIGINS, &key);
         }
         for (key, _) in self.store.prefix(&TO_DEVICE_TRANSACTIONS, &device, Order::Ascending, WAITING_MAX).await? {
             batch.delete(&TO_DEVICE_TRANSACTIONS, &key);
@@ -306,41 +283,6 @@ impl ToDevice {
                 known.then_some(id).into_iter().collect()
             }
         })
-    }
-
-    /// Adds messages to a batch, and drops the oldest of devices that have too many.
-    async fn stage(&self, batch: &mut Batch, rows: Vec<((UserNo, String), String)>) -> Result<(), StoreError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        for (device, _) in &rows {
-            let waiting = self.queues.read().get(&(device.0, device.1.as_str().into())).map_or(0, |queue| queue.count);
-            if waiting >= WAITING_MAX {
-                for (key, _) in self.store.prefix(&TO_DEVICE, device, Order::Ascending, DROPPED_AT_ONCE).await? {
-                    batch.delete(&TO_DEVICE, &key);
-                }
-            }
-        }
-        let mut receivers: Vec<u64> = rows.iter().map(|((user, _), _)| user.0).collect();
-        receivers.sort_unstable();
-        receivers.dedup();
-        let devices: Vec<_> = rows.iter().map(|(device, _)| device.clone()).collect();
-        batch.at_position(move |at, out| {
-            for ((user, device_id), event) in rows {
-                out.put(&TO_DEVICE, &(user, device_id, at), &event);
-            }
-        });
-        let (queues, notifier) = (self.queues.clone(), self.notifier.clone());
-        batch.on_publish(move |at| {
-            let mut queues = queues.write();
-            for (user, device_id) in devices {
-                let queue = queues.entry((user, device_id.into())).or_insert(Queue { last: at, count: 0 });
-                let dropped = if queue.count >= WAITING_MAX { DROPPED_AT_ONCE } else { 0 };
-                *queue = Queue { last: at, count: queue.count - dropped + 1 };
-            }
-        });
-        batch.on_visible(move || notifier.wake(Concerned::Users(receivers.into())));
-        Ok(())
     }
 
     /// Now and then, forgets old transactions of a device.

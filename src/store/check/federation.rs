@@ -206,7 +206,7 @@ impl Check<'_> {
     }
 
     /// Notes a row that belongs to a server nobody knows.
-    fn server_is_named(&mut self, table: &'static str, server: ServerNo) -> Result<(), StoreError> {
+    pub(super) fn server_is_named(&mut self, table: &'static str, server: ServerNo) -> Result<(), StoreError> {
         if !self.has(&SERVER_NAMES, &server.0)? {
             self.report.find(table, || format!("server {} has no name", server.0));
         }

@@ -8,7 +8,7 @@ use crate::store::{
     schema::{
         keys::{
             BACKUP_SESSIONS, BACKUPS, CROSS_SIGNING_KEYS, DEVICE_KEYS, FALLBACK_KEYS, KEY_CHANGES, ONE_TIME_KEY_IDS,
-            ONE_TIME_KEYS, TO_DEVICE, TO_DEVICE_PARTS,
+            ONE_TIME_KEYS, TO_DEVICE, TO_DEVICE_ORIGINS, TO_DEVICE_PARTS,
         },
         users::DEVICES,
     },
@@ -44,6 +44,12 @@ impl Check<'_> {
         self.walk(&CROSS_SIGNING_KEYS, |check, (user, _), _| check.user_is_named(CROSS_SIGNING_KEYS.name, user))?;
         self.walk(&KEY_CHANGES, |check, _, change| check.user_is_named(KEY_CHANGES.name, change.user))?;
         self.walk(&TO_DEVICE, |check, (user, device, _), _| check.is_device(TO_DEVICE.name, &(user, device)))?;
+        self.walk(&TO_DEVICE_ORIGINS, |check, (user, device, server, at), ()| {
+            if !check.has(&TO_DEVICE, &(user, device, at))? {
+                check.report.find(TO_DEVICE_ORIGINS.name, || format!("a message to user {} is missing", user.0));
+            }
+            check.server_is_named(TO_DEVICE_ORIGINS.name, server)
+        })?;
         self.walk(&TO_DEVICE_PARTS, |check, device, _| check.is_device(TO_DEVICE_PARTS.name, &device))?;
         self.backups()
     }

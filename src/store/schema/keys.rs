@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::store::{
-    Position, UserNo,
+    Position, ServerNo, UserNo,
     codec::{Table, record},
 };
 
@@ -30,6 +30,8 @@ pub static TO_DEVICE: Table<(UserNo, String, Position), String> = Table::rows(12
 pub static TO_DEVICE_PARTS: Table<(UserNo, String), DeliveredPart> = Table::rows(121, "to_device_parts");
 /// Transactions of senders: user, device id, event type and transaction id; to Unix time in milliseconds.
 pub static TO_DEVICE_TRANSACTIONS: Table<(UserNo, String, String), u64> = Table::rows(122, "to_device_transactions");
+/// Which of the messages to devices users of other servers have sent: receiver, device id, server and arrival.
+pub static TO_DEVICE_ORIGINS: Table<(UserNo, String, ServerNo, Position), ()> = Table::rows(123, "to_device_origins");
 
 /// Key backups by user and version.
 pub static BACKUPS: Table<(UserNo, u64), Backup> = Table::rows(130, "backups");

@@ -1,5 +1,7 @@
 //! Messages that other servers bring.
 
+use std::collections::BTreeMap;
+
 use ruma::{ServerName, UserId};
 
 use super::{MESSAGES_MAX, Messages, NAME_BYTES_MAX, ToDevice, ToDeviceError, event};
@@ -42,7 +44,7 @@ impl ToDevice {
         if self.store.get(&INBOUND_MESSAGES, &id).await?.is_some() {
             return Ok(());
         }
-        let mut rows = Vec::new();
+        let mut rows = BTreeMap::new();
         for (user_id, messages) in &brought.messages {
             if user_id.server_name() != self.server {
                 continue;
@@ -60,7 +62,7 @@ impl ToDevice {
         if rows.is_empty() {
             return Ok(());
         }
-        self.stage(&mut batch, rows).await?;
+        self.stage(&mut batch, Some(server), rows).await?;
         batch.put(&INBOUND_MESSAGES, &id, &self.clock.now_ms());
         self.store.commit(batch).await?;
         Ok(())

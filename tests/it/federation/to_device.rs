@@ -75,3 +75,40 @@ async fn a_message_is_taken_once_and_of_the_sender_s_server_only() {
     assert_eq!(all, expected);
     assert!(home.app().services().outbox.servers_waiting().await.unwrap().is_empty(), "nothing is passed on");
 }
+
+/// Each device keeps so many messages of one other server at most; what others send beside is not pushed out.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_server_s_messages_have_a_share_of_what_waits_for_a_device() {
+    let (home, fake, other) = (server(|_| {}).await, Fake::start().await, Fake::start().await);
+    let (ada, bert) = (home.register("ada").await, home.register("bert").await);
+    let (eve, cleo) = (fake.user("eve"), other.user("cleo"));
+    let mut since = ada.sync(None).await["next_batch"].as_str().unwrap().to_owned();
+    send(&bert, &ada.user_id, "*", "from here").await;
+    other.send(&home, vec![], vec![edu(&cleo, "from there", &ada.user_id, "*")]).await.ok();
+    for page in 0..12 {
+        let messages = (0..100).map(|n| edu(&eve, &format!("{page}-{n}"), &ada.user_id, &ada.device_id)).collect();
+        fake.send(&home, vec![], messages).await.ok();
+    }
+    send(&bert, &ada.user_id, "*", "last").await;
+    let mut all = Vec::new();
+    while all.last().is_none_or(|(_, text)| text != "last") {
+        let (some, next) = until_any(&ada, &since).await;
+        all.extend(some);
+        since = next;
+    }
+    let of = |sender: &str| {
+        let texts = all.iter().filter(|(from, _)| from == sender).map(|(_, text)| text.as_str());
+        texts.collect::<Vec<_>>()
+    };
+    assert_eq!(of(&bert.user_id), ["from here", "last"]);
+    assert_eq!(of(&cleo), ["from there"]);
+    let flood = of(&eve);
+    assert!((900..=1_000).contains(&flood.len()), "{}", flood.len());
+    assert_eq!(flood.last(), Some(&"11-99"), "the newest are kept");
+    assert_eq!(homeroom::store::check::check(&home.app().services().store).unwrap().findings, []);
+}
+
+async fn until_any(client: &Client, since: &str) -> (Vec<(String, String)>, String) {
+    let found = |answer: &Value| Some(texts(answer)).filter(|texts| !texts.is_empty());
+    client.sync_until(since, found).await
+}
