@@ -3,19 +3,22 @@
 //! A receipt is dealt with when it comes; the event it stands at has to pass the room's checks first, and what came
 //! before it may have to be asked for. Until then the receipt waits here, in memory: a restart loses what waits, and who
 //! sent it is shown where they stood before, until they read on.
+//!
+//! When there are too many, those of the server go that has most: of as many servers as have receipts here, each keeps its
+//! part whatever the others send.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use parking_lot::Mutex;
 use ruma::{
-    OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, UserId,
+    OwnedEventId, OwnedRoomId, OwnedServerName, OwnedUserId, ServerName, UserId,
     events::receipt::{Receipt, ReceiptThread},
 };
 use tokio::sync::Notify;
 
 use crate::store::{Event, RoomNo};
 
-/// Receipts that wait in one room. The oldest go first.
+/// Receipts that wait in one room.
 const ROOM_MAX: usize = 500;
 /// Receipts that wait in all rooms, some 600 bytes each.
 const ALL_MAX: usize = 20_000;
@@ -47,8 +50,11 @@ pub(in crate::rooms) struct EarlyReceipts {
 struct Waiting {
     /// The receipts of each room, the oldest first, with their ages.
     rooms: HashMap<RoomNo, VecDeque<(u64, EarlyReceipt)>>,
-    /// The room of each, the oldest first.
-    ages: BTreeMap<u64, RoomNo>,
+    /// The rooms of each server's receipts, the oldest first.
+    servers: HashMap<OwnedServerName, BTreeMap<u64, RoomNo>>,
+    /// How many receipts of each server wait.
+    shares: BTreeSet<(usize, OwnedServerName)>,
+    all: usize,
     next: u64,
     /// Those that wait no more. No more than could wait.
     due: Vec<EarlyReceipt>,
@@ -59,19 +65,13 @@ impl EarlyReceipts {
     pub(super) fn wait(&self, room: RoomNo, receipt: EarlyReceipt) {
         let mut waiting = self.waiting.lock();
         waiting.forget(room, |(_, old)| old.is_of(&receipt.user_id, &receipt.receipt.thread));
-        while waiting.rooms.get(&room).is_some_and(|list| list.len() >= ROOM_MAX) {
-            waiting.forget_oldest(room);
+        if waiting.rooms.get(&room).is_some_and(|list| list.len() >= ROOM_MAX) {
+            waiting.drop_one_in(room);
         }
-        while waiting.ages.len() >= ALL_MAX
-            && let Some((_, oldest)) = waiting.ages.first_key_value()
-        {
-            let oldest = *oldest;
-            waiting.forget_oldest(oldest);
+        if waiting.all >= ALL_MAX {
+            waiting.drop_one();
         }
-        let age = waiting.next;
-        waiting.next += 1;
-        waiting.ages.insert(age, room);
-        waiting.rooms.entry(room).or_default().push_back((age, receipt));
+        waiting.add(room, receipt);
     }
 
     /// Somebody has read on: what waits of them in this thread is old.
@@ -120,78 +120,74 @@ impl Waiting {
         if list.is_empty() {
             self.rooms.remove(&room);
         }
-        for (age, _) in &gone {
-            self.ages.remove(age);
+        for (age, receipt) in &gone {
+            self.recount(&receipt.origin, |ages| {
+                ages.remove(age);
+            });
         }
         gone.into_iter().map(|(_, receipt)| receipt).collect()
     }
 
-    fn forget_oldest(&mut self, room: RoomNo) {
-        let Some(list) = self.rooms.get_mut(&room) else { return };
-        if let Some((age, _)) = list.pop_front() {
-            self.ages.remove(&age);
+    fn add(&mut self, room: RoomNo, receipt: EarlyReceipt) {
+        let age = self.next;
+        self.next += 1;
+        self.recount(&receipt.origin, |ages| {
+            ages.insert(age, room);
+        });
+        self.rooms.entry(room).or_default().push_back((age, receipt));
+    }
+
+    /// Drops the oldest receipt in a room of the server that has most there.
+    fn drop_one_in(&mut self, room: RoomNo) {
+        let Some(list) = self.rooms.get(&room) else { return };
+        let mut shares = HashMap::<&ServerName, (usize, u64)>::new();
+        for (age, receipt) in list {
+            shares.entry(&receipt.origin).or_insert((0, *age)).0 += 1;
         }
+        let oldest = shares.into_values().max_by_key(|(count, _)| *count);
+        if let Some((_, age)) = oldest {
+            self.drop_at(room, age);
+        }
+    }
+
+    /// Drops the oldest receipt of the server that has most.
+    fn drop_one(&mut self) {
+        let most = self.shares.last().and_then(|(_, server)| self.servers.get(server)?.first_key_value());
+        if let Some((age, room)) = most.map(|(age, room)| (*age, *room)) {
+            self.drop_at(room, age);
+        }
+    }
+
+    fn drop_at(&mut self, room: RoomNo, age: u64) {
+        let Some(list) = self.rooms.get_mut(&room) else { return };
+        let place = list.binary_search_by_key(&age, |(age, _)| *age).ok();
+        let dropped = place.and_then(|place| list.remove(place));
         if list.is_empty() {
             self.rooms.remove(&room);
+        }
+        if let Some((_, receipt)) = dropped {
+            self.recount(&receipt.origin, |ages| {
+                ages.remove(&age);
+            });
+        }
+    }
+
+    /// Changes which receipts of a server wait.
+    fn recount(&mut self, server: &ServerName, change: impl FnOnce(&mut BTreeMap<u64, RoomNo>)) {
+        let ages = self.servers.entry(server.to_owned()).or_default();
+        let before = ages.len();
+        change(ages);
+        let after = ages.len();
+        self.all = (self.all + after).saturating_sub(before);
+        if after == 0 {
+            self.servers.remove(server);
+        }
+        self.shares.remove(&(before, server.to_owned()));
+        if after > 0 {
+            self.shares.insert((after, server.to_owned()));
         }
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, missing_docs)]
-mod tests {
-    use ruma::{MilliSecondsSinceUnixEpoch, room_id, server_name, uint, user_id};
-
-    use super::*;
-
-    fn receipt(event: &str, thread: ReceiptThread) -> EarlyReceipt {
-        let mut receipt = Receipt::new(MilliSecondsSinceUnixEpoch(uint!(1)));
-        receipt.thread = thread;
-        EarlyReceipt {
-            origin: server_name!("b.example").to_owned(),
-            room_id: room_id!("!r:b.example").to_owned(),
-            user_id: user_id!("@b:b.example").to_owned(),
-            event_id: event.try_into().unwrap(),
-            receipt,
-        }
-    }
-
-    fn of_thread(event: &str, thread: usize) -> EarlyReceipt {
-        receipt(event, ReceiptThread::Thread(format!("$t{thread}").try_into().unwrap()))
-    }
-
-    fn events(early: &EarlyReceipts, room: RoomNo) -> Vec<String> {
-        let waiting = early.waiting.lock();
-        let list = waiting.rooms.get(&room).into_iter().flatten();
-        list.map(|(_, receipt)| receipt.event_id.to_string()).collect()
-    }
-
-    #[test]
-    fn a_newer_receipt_takes_the_place_of_the_one_before() {
-        let early = EarlyReceipts::default();
-        early.wait(RoomNo(1), receipt("$a", ReceiptThread::Unthreaded));
-        early.wait(RoomNo(1), receipt("$b", ReceiptThread::Main));
-        early.wait(RoomNo(1), receipt("$c", ReceiptThread::Unthreaded));
-        assert_eq!(events(&early, RoomNo(1)), ["$b", "$c"]);
-        assert_eq!(early.waiting.lock().ages.len(), 2);
-    }
-
-    #[test]
-    fn a_room_and_all_rooms_hold_so_many_and_the_oldest_go() {
-        let early = EarlyReceipts::default();
-        for n in 0..ROOM_MAX + 3 {
-            early.wait(RoomNo(1), of_thread(&format!("$e{n}"), n));
-        }
-        let kept = events(&early, RoomNo(1));
-        assert_eq!((kept.len(), kept.first().map(String::as_str)), (ROOM_MAX, Some("$e3")));
-        for room in 2..=(ALL_MAX / 100) as u64 {
-            for n in 0..100 {
-                early.wait(RoomNo(room), of_thread("$e", n));
-            }
-        }
-        assert_eq!(early.waiting.lock().ages.len(), ALL_MAX);
-        assert_eq!(events(&early, RoomNo(1)).len(), 100, "those of the first room were the oldest");
-        let waiting = early.waiting.lock();
-        assert_eq!(waiting.rooms.values().map(VecDeque::len).sum::<usize>(), ALL_MAX);
-    }
-}
+mod tests;

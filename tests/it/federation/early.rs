@@ -111,6 +111,30 @@ async fn receipts_in_what_is_no_thread_do_not_wait() {
 }
 
 #[tokio::test]
+async fn receipts_of_one_server_without_end_leave_those_of_others() {
+    let (home, fake, flooding) = (server(|_| {}).await, Fake::start().await, Fake::start().await);
+    let ada = home.register("ada").await;
+    let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
+    let eve = Guest::enter(&fake, &home, &room, "eve").await;
+    let mallory = Guest::enter(&flooding, &home, &room, "mallory").await;
+    let read = eve.message("read");
+    let id = id_of(&read);
+    fake.send(&home, vec![], vec![receipt(&room, &eve.user, &id, json!({}))]).await.ok();
+    // More than wait in one room, and one whose event comes.
+    let late = mallory.message("late");
+    for n in 0..6 {
+        let ahead = |m| receipt(&room, &mallory.user, "$never", json!({ "thread_id": format!("$thread-{n}-{m}") }));
+        flooding.send(&home, vec![], (0..100).map(ahead).collect()).await.ok();
+    }
+    let last = receipt(&room, &mallory.user, &id_of(&late), json!({ "thread_id": "$thread" }));
+    flooding.send(&home, vec![], vec![last]).await.ok();
+    eve.send(vec![read]).await.ok();
+    until_told(&ada, &room, &eve.user, &[(&id, "")]).await;
+    mallory.send(vec![late.clone()]).await.ok();
+    until_told(&ada, &room, &mallory.user, &[(&id_of(&late), "$thread")]).await;
+}
+
+#[tokio::test]
 async fn a_receipt_at_an_event_of_the_history_is_told_when_that_is_fetched() {
     let (home, fake) = (server(|_| {}).await, Fake::start().await);
     let bert = home.register("bert").await;
