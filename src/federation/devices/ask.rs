@@ -1,7 +1,7 @@
 //! Keys that a client of this server wants of other servers' users.
 //!
-//! From what is kept here where that holds, else from their servers: all of them at once, none longer than the client
-//! waits.
+//! From what is kept here where that holds, else from their servers: a few of them at once, and all of them together no
+//! longer than the client waits. Servers whose turn does not come, or that do not answer in time, have failed.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,15 +15,21 @@ use ruma::{
 
 use super::{Devices, service::Inner};
 use crate::{
+    clock::Clock,
     remote::Terms,
     store::{StoreError, UserNo},
     users::keys::{KeysError, Queried, RemoteDevice, RemoteKeys},
 };
 
-/// The longest that a client waits for another server.
+/// The longest that a client waits for all other servers together, and how long it does if it says nothing (spec v1.19).
 const WITHIN_MAX: Duration = Duration::from_secs(10);
-/// Servers, and users of one server, that are asked at the same time.
+/// Who is asked within this of the start is given the whole time: of a server that does not answer in a shorter one
+/// nothing is learned, and the next client would wait for it again.
+const START: Duration = Duration::from_millis(200);
+/// Servers that are asked at the same time for one client.
 const ASKED_AT_ONCE: usize = 16;
+/// Lists of one server that are fetched at the same time for one client.
+const LISTS_AT_ONCE: usize = 4;
 /// Lists of one server that are fetched while the client waits; of more, their server is asked in one request.
 const FETCHED_MAX: usize = 32;
 /// Servers that are asked for one client.
@@ -58,8 +64,34 @@ pub struct Claimed {
     pub failed: Vec<OwnedServerName>,
 }
 
+/// Until when the answer of one client may take.
+struct Deadline<'a> {
+    clock: &'a Clock,
+    within: Duration,
+    /// By the clock's `elapsed`.
+    ends: Duration,
+}
+
+impl<'a> Deadline<'a> {
+    fn new(clock: &'a Clock, within: Option<Duration>) -> Self {
+        let within = within.unwrap_or(WITHIN_MAX).min(WITHIN_MAX);
+        Self { clock, within, ends: clock.elapsed().saturating_add(within) }
+    }
+
+    /// The terms of a request that begins now; `None` when the time is over.
+    fn terms(&self) -> Option<Terms> {
+        let left = self.ends.saturating_sub(self.clock.elapsed());
+        if left.is_zero() {
+            return None;
+        }
+        let begins = self.within.saturating_sub(left) <= START;
+        Some(Terms::default().within(if begins { self.within } else { left }).at_most(BYTES_MAX))
+    }
+}
+
 impl Devices {
-    /// Keys of users of other servers, for a reader of this one.
+    /// Keys of users of other servers, for a reader of this one. `within` is how long the whole may take, at most ten
+    /// seconds.
     ///
     /// # Errors
     /// The store failed.
@@ -70,7 +102,7 @@ impl Devices {
         within: Option<Duration>,
     ) -> Result<Found, KeysError> {
         let inner = &*self.0;
-        let terms = Terms::default().within(within.unwrap_or(WITHIN_MAX).min(WITHIN_MAX)).at_most(BYTES_MAX);
+        let deadline = Deadline::new(&inner.parts.clock, within);
         let mut here = Wanted::new();
         let mut away: BTreeMap<OwnedServerName, Vec<Missing>> = BTreeMap::new();
         for (user_id, devices) in wanted {
@@ -90,8 +122,8 @@ impl Devices {
         let skipped: Vec<_> = away.keys().skip(SERVERS_MAX).cloned().collect();
         found.failed.extend(skipped);
         let asked = away.into_iter().take(SERVERS_MAX);
-        let mut asked =
-            stream::iter(asked.map(|(server, users)| inner.ask(server, users, terms))).buffer_unordered(ASKED_AT_ONCE);
+        let mut asked = stream::iter(asked.map(|(server, users)| inner.ask(server, users, &deadline)))
+            .buffer_unordered(ASKED_AT_ONCE);
         while let Some(answer) = asked.next().await {
             let (fetched, keys, failed) = answer?;
             here.extend(fetched);
@@ -107,9 +139,9 @@ impl Devices {
         Ok(found)
     }
 
-    /// One-time keys of devices of users of other servers.
+    /// One-time keys of devices of users of other servers. `within` is how long the whole may take, at most ten seconds.
     pub async fn claim(&self, wanted: Claims, within: Option<Duration>) -> Claimed {
-        let terms = Terms::default().within(within.unwrap_or(WITHIN_MAX).min(WITHIN_MAX)).at_most(BYTES_MAX);
+        let deadline = &Deadline::new(&self.0.parts.clock, within);
         let mut servers: BTreeMap<OwnedServerName, Claims> = BTreeMap::new();
         for (user_id, devices) in wanted {
             servers.entry(user_id.server_name().to_owned()).or_default().insert(user_id, devices);
@@ -118,17 +150,21 @@ impl Devices {
         claimed.failed.extend(servers.keys().skip(SERVERS_MAX).cloned());
         let asked = servers.into_iter().take(SERVERS_MAX).map(|(server, wanted)| async move {
             let request = claim_keys_v1::Request::new(wanted.clone());
-            let answer = self.0.parts.remote.send_with(&server, request, terms).await;
+            let answer = match deadline.terms() {
+                Some(terms) => Some(self.0.parts.remote.send_with(&server, request, terms).await),
+                None => None,
+            };
             (server, wanted, answer)
         });
         let mut asked = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
         while let Some((server, wanted, answer)) = asked.next().await {
             match answer {
-                Ok(answer) => claimed.one_time_keys.extend(wanted_only(answer.one_time_keys, &wanted)),
-                Err(error) => {
+                Some(Ok(answer)) => claimed.one_time_keys.extend(wanted_only(answer.one_time_keys, &wanted)),
+                Some(Err(error)) => {
                     tracing::debug!(%server, %error, "one-time keys could not be claimed");
                     claimed.failed.push(server);
                 }
+                None => claimed.failed.push(server),
             }
         }
         claimed
@@ -153,18 +189,23 @@ impl Inner {
         Ok(list.is_some_and(|list| !list.stale) && self.follows(user).await?)
     }
 
-    async fn ask(&self, server: OwnedServerName, users: Vec<Missing>, terms: Terms) -> Result<Answer, KeysError> {
+    async fn ask(
+        &self,
+        server: OwnedServerName,
+        users: Vec<Missing>,
+        deadline: &Deadline<'_>,
+    ) -> Result<Answer, KeysError> {
         let mut fetched = Wanted::new();
         let mut rest = Wanted::new();
         if users.iter().filter(|missing| missing.met.is_some()).count() <= FETCHED_MAX {
             let asked = users.into_iter().map(|missing| async move {
-                let done = match missing.met {
-                    Some(user) => self.fetch(user, &missing.user_id, terms).await.is_ok(),
+                let done = match missing.met.zip(deadline.terms()) {
+                    Some((user, terms)) => self.fetch(user, &missing.user_id, terms).await.is_ok(),
                     None => false,
                 };
                 (done, missing)
             });
-            let mut answers = stream::iter(asked).buffer_unordered(ASKED_AT_ONCE);
+            let mut answers = stream::iter(asked).buffer_unordered(LISTS_AT_ONCE);
             while let Some((done, missing)) = answers.next().await {
                 if done { &mut fetched } else { &mut rest }.insert(missing.user_id, missing.devices);
             }
@@ -187,6 +228,7 @@ impl Inner {
                 given.push(user);
             }
         }
+        let Some(terms) = deadline.terms() else { return Ok((fetched, Queried::default(), Some(server))) };
         let request = get_keys_v1::Request::new(rest.clone());
         match self.parts.remote.send_with(&server, request, terms).await {
             Ok(answer) => {

@@ -6,6 +6,7 @@
 //! - `guest`: somebody of it in a room of ours; `host`: rooms of its own
 //! - `ingest`, `security`, `bounds`: what it may do, and is not believed
 //! - `early`, `redactions`: what comes the wrong way round
+//! - `keys_in_time`: keys of servers that do not answer
 //! - `listeners`: what is served where
 //! - `history`, `paging`: what was said before, paged back to and read forwards
 //! - `partial`: rooms joined before their members are known
@@ -29,6 +30,7 @@ pub(crate) mod identity;
 mod ingest;
 mod invite;
 mod join;
+mod keys_in_time;
 mod killed;
 mod killed_to_device;
 mod knock;
