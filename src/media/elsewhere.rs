@@ -25,8 +25,8 @@ use crate::{
     store::schema::media::MediaContent,
 };
 
-/// Content that is fetched at the same time: each has a connection, less than a megabyte of memory, and a file that does
-/// not count as kept yet.
+/// Content that is fetched at the same time: each has a connection, a megabyte of memory at the very most, and a file that
+/// does not count as kept yet.
 const FETCHES_MAX: usize = 12;
 /// Of these, of one server: those that answer slowly must leave room for others.
 const FETCHES_OF_ONE_MAX: usize = 3;
