@@ -131,6 +131,9 @@ impl Writer {
             return Ok(event);
         }
         parts.events.hold(&event, &mut self.batch);
+        if !local {
+            parts.remote.keys().keep_with(event.pdu.sender.server_name(), &mut self.batch);
+        }
         let stood = self.view.state;
         let changes = self.stand_at(&event, arrival.anew, change).await?;
         // Who enters a room anew is told of everything.

@@ -5,20 +5,16 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use base64::Engine as _;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use ruma::{OwnedServerName, ServerName};
 use tokio::sync::watch;
 
 use super::{
     document::{KeyDocument, is_signed_by},
-    known::{BASE64, Known},
-    ring::{FETCH_TIME_MAX, KEYS_KEPT_MAX, KeyRing, Ring},
+    known::Known,
+    ring::{FETCH_TIME_MAX, KeyRing, Ring},
 };
-use crate::store::{
-    Batch, StoreError,
-    schema::federation::{KEY_DOCUMENTS, KeyDocumentRecord, SERVER_KEYS, ServerKeyRecord},
-};
+use crate::store::StoreError;
 
 /// Servers asked at once for one caller.
 const ASKED_AT_ONCE: usize = 20;
@@ -147,7 +143,7 @@ impl Ring {
         if self.is_paused(server) {
             return;
         }
-        let succeeded = match self.clock.timeout(FETCH_TIME_MAX, self.fetch_and_keep(server, *asker)).await {
+        let succeeded = match self.clock.timeout(FETCH_TIME_MAX, self.fetch_and_keep(server)).await {
             Some(Ok(succeeded)) => succeeded,
             Some(Err(error)) => {
                 tracing::error!(%error, "keys of another server cannot be stored");
@@ -169,13 +165,13 @@ impl Ring {
     }
 
     /// Whether keys came.
-    async fn fetch_and_keep(&self, server: &ServerName, asker: Asker) -> Result<bool, StoreError> {
+    async fn fetch_and_keep(&self, server: &ServerName) -> Result<bool, StoreError> {
         let document = match self.ask_itself(server).await {
             Some(document) => Some(document),
             None => self.ask_notaries(server).await,
         };
         let Some(document) = document else { return Ok(false) };
-        self.keep(server, &document, asker).await?;
+        self.keep(server, &document).await?;
         Ok(true)
     }
 
@@ -226,85 +222,8 @@ impl Ring {
         }
         let text = self.source.document(notary).await.ok();
         match text.and_then(|text| KeyDocument::read_fresh(&text, notary, now_ms).ok()) {
-            Some(document) => self.keep(notary, &document, Asker::Ourselves).await,
+            Some(document) => self.keep(notary, &document).await,
             None => Ok(known),
         }
-    }
-
-    /// Replaces what memory holds. A document is stored where this server needs it itself, or did so before: strangers
-    /// can invent names without end, each with a document of some size.
-    async fn keep(&self, server: &ServerName, document: &KeyDocument, asker: Asker) -> Result<Arc<Known>, StoreError> {
-        let before = self.known(server).await?;
-        let now_ms = self.clock.now_ms();
-        let mut merged = document.merge(&before, now_ms);
-        merged.kept |= asker == Asker::Ourselves;
-        let mut surplus = Vec::new();
-        while merged.keys.len() > KEYS_KEPT_MAX {
-            let oldest = merged.keys.iter().min_by_key(|(_, key)| key.valid_until_ms).map(|(key_id, _)| key_id.clone());
-            let Some(oldest) = oldest else { break };
-            merged.keys.remove(&oldest);
-            surplus.push(oldest);
-        }
-        let record = (!document.is_older(&before)).then(|| {
-            Arc::new(KeyDocumentRecord {
-                json: document.json.clone(),
-                valid_until_ms: document.valid_until_ms,
-                fetched_ms: now_ms,
-            })
-        });
-        let merged = Arc::new(merged);
-        if merged.kept {
-            self.write(server, &before, &merged, surplus, record).await?;
-        } else if let Some(record) = record {
-            self.documents.insert(server.to_owned(), record);
-        }
-        self.servers.insert(server.to_owned(), merged.clone());
-        Ok(merged)
-    }
-
-    /// Stores what was fetched for a stranger: an event is believed by it now.
-    pub(super) async fn keep_for_good(&self, server: &ServerName) -> Result<(), StoreError> {
-        let before = self.known(server).await?;
-        if !before.kept {
-            let kept = Arc::new(Known { kept: true, ..(*before).clone() });
-            self.write(server, &before, &kept, Vec::new(), self.documents.get(server)).await?;
-            self.servers.insert(server.to_owned(), kept);
-        }
-        Ok(())
-    }
-
-    /// Stores the keys that have changed, and a document, which memory need not hold any more.
-    async fn write(
-        &self,
-        server: &ServerName,
-        before: &Known,
-        known: &Known,
-        surplus: Vec<Box<str>>,
-        document: Option<Arc<KeyDocumentRecord>>,
-    ) -> Result<(), StoreError> {
-        let name = server.to_string();
-        let mut batch = Batch::new();
-        for key_id in surplus {
-            batch.delete(&SERVER_KEYS, &(name.clone(), key_id.into()));
-        }
-        for (key_id, key) in &known.keys {
-            if before.kept && before.keys.get(key_id) == Some(key) {
-                continue;
-            }
-            let row = ServerKeyRecord {
-                key: BASE64.encode(key.verifying.as_bytes()),
-                valid_until_ms: key.valid_until_ms,
-                old: key.old,
-            };
-            batch.put(&SERVER_KEYS, &(name.clone(), key_id.to_string()), &row);
-        }
-        if let Some(document) = document {
-            batch.put(&KEY_DOCUMENTS, &name, &*document);
-        }
-        if !batch.is_empty() {
-            self.store.commit(batch).await?;
-        }
-        self.documents.remove(server);
-        Ok(())
     }
 }

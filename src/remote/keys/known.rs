@@ -67,7 +67,7 @@ pub(super) struct Known {
     pub(super) fetched_ms: u64,
     /// Until when that document may be relied upon, Unix milliseconds.
     pub(super) valid_until_ms: u64,
-    /// It is in the store: an event of the server was checked. What strangers only name stays in memory.
+    /// They are in the store: an event of the server was accepted.
     pub(super) kept: bool,
 }
 

@@ -8,6 +8,7 @@
 //! | `document` | key documents of others: checked, and read into keys |
 //! | `known` | the keys of one server, and what each is good for |
 //! | `fetch` | gets documents: one fetch at a time for a server, pauses after failures, notaries |
+//! | `keep` | which keys are kept over restarts |
 //! | `source` | where documents come from; [`KeySource`] |
 //! | `pdu` | signatures and hashes of events, many at a time |
 //! | `request` | `X-Matrix` signatures of requests, and signatures of other JSON |
@@ -17,6 +18,7 @@
 mod document;
 mod error;
 mod fetch;
+mod keep;
 mod known;
 mod notary;
 mod own;

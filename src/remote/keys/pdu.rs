@@ -20,7 +20,6 @@ use ruma::{
 use super::{
     error::VerifyError,
     known::{Known, Purpose},
-    request::unavailable,
     ring::KeyRing,
 };
 use crate::event::{
@@ -94,7 +93,7 @@ impl KeyRing {
         fetching: bool,
     ) -> Result<KeysByServer, VerifyError> {
         let mut keys = KeysByServer::new();
-        let (mut to_fetch, mut to_keep) = (HashSet::new(), HashSet::new());
+        let mut to_fetch = HashSet::new();
         for place in prepared.iter_mut() {
             let Ok(event) = place else { continue };
             let mut lacks = false;
@@ -108,16 +107,11 @@ impl KeyRing {
                 if !suffices(known, signer, event.purpose) {
                     lacks = true;
                     to_fetch.insert(signer.server.clone());
-                } else if !known.kept && !signer.signatures.is_empty() {
-                    to_keep.insert(signer.server.clone());
                 }
             }
             if lacks && !fetching {
                 *place = Err(VerifyError::Unavailable);
             }
-        }
-        for server in to_keep {
-            self.0.keep_for_good(&server).await.map_err(unavailable)?;
         }
         if !fetching {
             return Ok(keys);

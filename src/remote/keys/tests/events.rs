@@ -21,7 +21,7 @@ fn a() -> &'static ServerName {
 
 /// A member event, hashed and signed by ruma, so that nothing of ours checks itself.
 #[expect(clippy::needless_pass_by_value, reason = "contents are made for the call")]
-fn member(rules: &RoomVersionRules, number: u64, at_ms: u64, content: Value, keys: &[&SigningKey]) -> Pdu {
+pub(super) fn member(rules: &RoomVersionRules, number: u64, at_ms: u64, content: Value, keys: &[&SigningKey]) -> Pdu {
     let sender = format!("@user{number}:{}", keys[0].server_name());
     let event = json!({
         "type": "m.room.member", "state_key": sender, "sender": sender, "room_id": "!room:a.example",
@@ -44,7 +44,7 @@ fn changed(pdu: &Pdu, from: &str, to: &str) -> Pdu {
     pdu
 }
 
-fn joined() -> Value {
+pub(super) fn joined() -> Value {
     json!({ "membership": "join", "displayname": "Somebody" })
 }
 
@@ -90,6 +90,7 @@ async fn keys_that_an_event_needs_are_stored_though_a_stranger_asked_for_them_fi
     assert_eq!(fixture.ring.notarise(vec![(a().to_owned(), NOW_MS)]).await.unwrap().len(), 1);
     let pdu = member(&rules, 1, NOW_MS, joined(), &[&key(a(), 1)]);
     assert_eq!(fixture.ring.verify_pdu(&pdu, &rules).await, Ok(Verified::All));
+    fixture.accept_of(a()).await;
     fixture.network.silence(a());
     let restarted = fixture.restarted();
     assert_eq!(restarted.verify_pdu(&pdu, &rules).await, Ok(Verified::All));

@@ -2,14 +2,17 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use ruma::{OwnedServerName, ServerName, server_name};
+use ruma::{OwnedServerName, RoomVersionId, ServerName, server_name, signatures::Verified};
 
-use super::network::{DAY_MS, Fixture, NOW_MS, document, key, signed};
+use super::{
+    events::{joined, member},
+    network::{DAY_MS, Fixture, NOW_MS, document, key, signed},
+};
 use crate::{
     config::ServerPattern,
     remote::keys::{VerifyError, fetch::Asker, ring::STRANGERS_MAX},
     store::{
-        Order,
+        Batch, Order,
         schema::federation::{KEY_DOCUMENTS, SERVER_KEYS},
     },
 };
@@ -30,23 +33,28 @@ async fn a_key_is_fetched_once_and_kept_over_a_restart() {
     fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
     fixture.ring.fetch_all(HashSet::from([a().to_owned()])).await;
     fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    fixture.accept_of(a()).await;
     fixture.restarted().verify_json(greeting(1).as_bytes(), a()).await.unwrap();
     assert_eq!(fixture.network.times_asked(), 1);
 }
 
-/// Strangers can invent servers without end, and documents of some size for each.
+/// Strangers can invent servers without end, documents of some size for each, and events that are signed as they should be.
 #[tokio::test]
 async fn what_only_strangers_name_is_not_stored() {
     let fixture = Fixture::new();
+    let rules = RoomVersionId::V11.rules().unwrap();
     for n in 0..20 {
         let name: OwnedServerName = format!("s{n}.example").parse().unwrap();
         fixture.network.publish(&name, document(&[&key(&name, 1)], &[], fixture.clock.now_ms() + DAY_MS));
         // Twice: what was asked for once more is not more of our business.
         for _ in 0..2 {
-            if n % 2 == 0 {
-                assert_eq!(fixture.ring.notarise(vec![(name.clone(), NOW_MS)]).await.unwrap().len(), 1);
-            } else {
-                fixture.ring.verify_json(signed("{}", &key(&name, 1)).as_bytes(), &name).await.unwrap();
+            match n % 3 {
+                0 => assert_eq!(fixture.ring.notarise(vec![(name.clone(), NOW_MS)]).await.unwrap().len(), 1),
+                1 => fixture.ring.verify_json(signed("{}", &key(&name, 1)).as_bytes(), &name).await.unwrap(),
+                _ => {
+                    let event = member(&rules, n, fixture.clock.now_ms(), joined(), &[&key(&name, 1)]);
+                    assert_eq!(fixture.ring.verify_pdu(&event, &rules).await, Ok(Verified::All));
+                }
             }
             fixture.clock.advance(Duration::from_hours(13));
             fixture.network.publish(&name, document(&[&key(&name, 1)], &[], fixture.clock.now_ms() + DAY_MS));
@@ -56,6 +64,24 @@ async fn what_only_strangers_name_is_not_stored() {
     let (first, last) = ((String::new(), String::new()), ("t".to_owned(), String::new()));
     assert_eq!(fixture.store.range(&SERVER_KEYS, &first, &last, ASCENDING, 100).await.unwrap(), []);
     assert_eq!(fixture.store.range(&KEY_DOCUMENTS, &first.0, &last.0, ASCENDING, 100).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn keys_are_stored_with_an_event_that_was_accepted() {
+    let fixture = Fixture::new();
+    fixture.network.publish(a(), document(&[&key(a(), 1)], &[], NOW_MS + DAY_MS));
+    fixture.ring.verify_json(greeting(1).as_bytes(), a()).await.unwrap();
+    fixture.accept_of(a()).await;
+    let stored = async || fixture.store.get(&KEY_DOCUMENTS, &a().to_string()).await.unwrap().unwrap();
+    let first = stored().await;
+    let mut again = Batch::new();
+    fixture.ring.keep_with(a(), &mut again);
+    assert!(again.is_empty(), "they are in the store");
+    // What is fetched later follows by itself.
+    fixture.clock.advance(Duration::from_hours(30));
+    fixture.network.publish(a(), document(&[&key(a(), 2)], &[], fixture.clock.now_ms() + DAY_MS));
+    fixture.ring.verify_json(greeting(2).as_bytes(), a()).await.unwrap();
+    assert_ne!(stored().await, first);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use crate::{
         canonical::{Numbers, Object, Value},
     },
     remote::keys::{FetchFailure, KeyRing, KeyRingParts, KeySource, OwnKeys},
-    store::{Durability, Store, StoreOptions},
+    store::{Batch, Durability, Store, StoreOptions},
 };
 
 pub(crate) const NOW_MS: u64 = 1_800_000_000_000;
@@ -154,6 +154,13 @@ impl Fixture {
         let (network, clock, config) = (Arc::default(), Clock::test(NOW_MS), Arc::new(config));
         let ring = ring(&network, &store, &clock, &own, &config);
         Self { ring, network, clock, store, config, own, _folder: folder }
+    }
+
+    /// An event of a server is accepted.
+    pub(crate) async fn accept_of(&self, server: &ServerName) {
+        let mut batch = Batch::new();
+        self.ring.keep_with(server, &mut batch);
+        self.store.commit(batch).await.unwrap();
     }
 
     /// The ring of the same server after a restart.
