@@ -323,24 +323,31 @@ impl Events {
 
     /// Replaces an event by its redacted form.
     pub fn redact(&self, event: &Event, redacted: Pdu, by: EventNo, batch: &mut Batch) -> Result<(), StoreError> {
-        let key = (event.room, event.number);
         let header = Header { redacted_by: Some(by), ..event.header.clone() };
-        let mut changed = Event::new(event.number, event.room, header, redacted)?;
-        changed.order = event.order;
-        changed.children = AtomicU8::new(0);
-        batch.put_encoded(&EVENTS, &key, encode(event.order, &changed.header, &changed.pdu.json));
-        let (cache, changed) = (self.cache.clone(), Arc::new(changed));
-        batch.on_publish(move |_| cache.insert(key, changed));
+        let changed = Event::new(event.number, event.room, header, redacted)?;
+        self.replace(event, Event { order: event.order, ..changed }, batch);
         Ok(())
     }
 
     /// Replaces what is known of the states at an event, and of what it replaced there.
     pub fn restate(&self, event: &Event, states: StatesAt, batch: &mut Batch) {
         let StatesAt { before, after, replaces } = states;
-        let key = (event.room, event.number);
+        let states = Header { state_before: before, state_after: after, ..event.header.clone() };
+        let header = Header { replaces_state: replaces, ..states };
+        self.replace(event, Event { header, ..event.placed(event.order) }, batch);
+    }
+
+    /// An event that was rejected is soft-failed from now on.
+    pub fn acquit(&self, event: &Event, batch: &mut Batch) {
+        let Verdict::Rejected(reason) = &event.header.verdict else { return };
         let mut changed = event.placed(event.order);
-        changed.header =
-            Header { state_before: before, state_after: after, replaces_state: replaces, ..event.header.clone() };
+        changed.header.verdict = Verdict::SoftFailed(reason.clone());
+        Arc::make_mut(&mut changed.pdu).rejected = false;
+        self.replace(event, changed, batch);
+    }
+
+    fn replace(&self, event: &Event, mut changed: Event, batch: &mut Batch) {
+        let key = (event.room, event.number);
         changed.children = AtomicU8::new(0);
         batch.put_encoded(&EVENTS, &key, encode(event.order, &changed.header, &changed.pdu.json));
         let (cache, changed) = (self.cache.clone(), Arc::new(changed));

@@ -11,13 +11,14 @@ use std::{
 
 use super::servers::stand_at;
 use crate::{
-    rooms::{Extremity, RoomsError, Writer, append::move_ends, effects::OrderedRow, writer::settled},
+    rooms::{Extremity, RoomsError, Writer, append::move_ends, effects::OrderedRow},
     store::{
-        Event, EventNo, Order, StoreError,
+        Batch, Event, EventNo, Order, StoreError, UserNo,
         events::StatesAt,
         schema::rooms::{HEADS, HeadRecord, PARTIAL, PartialRecord, STANDS, StandRecord, TIMELINE},
         state_tree::{StateChange, StateRoot},
     },
+    users::mark_met,
 };
 
 /// Events of the timeline that are read at once.
@@ -29,6 +30,8 @@ struct Course {
     whole: StateRoot,
     /// After each event since.
     after: HashMap<EventNo, StateRoot>,
+    /// Events that were rejected by states with members that were only claimed, and that the true ones allow.
+    acquitted: Vec<EventNo>,
     /// Where the room stood.
     ends: Vec<Extremity>,
     state: StateRoot,
@@ -36,15 +39,19 @@ struct Course {
 
 impl Writer {
     /// Brings in the members of a room that was joined without them. `whole` is the state before the join.
+    ///
+    /// `false` means that the room is as it was, but for events that were rejected wrongly, and the same is to be done once
+    /// more. They are acquitted, if the caller `acquits`, in a commit of their own: who resolves states looks at what is
+    /// stored of an event.
     pub(super) async fn complete(
         &mut self,
         record: &PartialRecord,
         join: &Event,
         whole: StateRoot,
-    ) -> Result<(), RoomsError> {
-        // What others have handed over is in the tables before they are read.
-        settled(&self.rooms).await?;
-        let mut course = Course { whole, after: HashMap::new(), ends: Vec::new(), state: StateRoot::EMPTY };
+        acquits: bool,
+    ) -> Result<bool, RoomsError> {
+        let mut course =
+            Course { whole, after: HashMap::new(), acquitted: Vec::new(), ends: Vec::new(), state: StateRoot::EMPTY };
         let mut from = join.order;
         loop {
             let (room, store) = (self.room.number, self.rooms.store().clone());
@@ -57,10 +64,38 @@ impl Writer {
             }
         }
         self.judge_refused(join, &mut course).await?;
+        if acquits && !course.acquitted.is_empty() {
+            self.acquit(&course.acquitted).await?;
+            return Ok(false);
+        }
         let changes = self.stand_anew(&mut course).await?;
+        let told: HashSet<_> = self.view.servers.iter().map(|(server, _)| *server).collect();
         self.take_effect(changes, join).await?;
+        if self.view.servers.iter().any(|(server, _)| !told.contains(server)) {
+            self.introduce_members();
+        }
         self.end_partial(record).await?;
+        Ok(true)
+    }
+
+    /// Events count for those that stand on them, as if they had come too late to be shown.
+    async fn acquit(&self, events: &[EventNo]) -> Result<(), StoreError> {
+        let parts = &self.rooms.parts;
+        let mut batch = Batch::new();
+        for number in events {
+            let event = parts.events.require(self.room.number, *number).await?;
+            tracing::info!(room = %self.room.id, event = %event.pdu.event_id, "it was refused, and the members allow it");
+            parts.events.acquit(&event, &mut batch);
+        }
+        parts.store.commit(batch).await?;
         Ok(())
+    }
+
+    /// Servers that nobody knew to be in the room have not been told what has changed of the devices of those who joined.
+    fn introduce_members(&mut self) {
+        for user in &*self.view.joined {
+            mark_met(&mut self.batch, UserNo(*user), &self.rooms.parts.notifier);
+        }
     }
 
     /// Judges an event anew, and before it those that it stands on though they do not count: their states lack members
@@ -109,6 +144,9 @@ impl Writer {
     async fn judge_anew(&mut self, event: &Event, join: &Event, course: &mut Course) -> Result<(), RoomsError> {
         let parts = self.rooms.parts.clone();
         let before = if event.number == join.number { course.whole } else { self.before_anew(event, course).await? };
+        if event.pdu.rejected && self.would_count(&event.pdu, before).await? {
+            course.acquitted.push(event.number);
+        }
         let (mut after, mut replaces) = (before, None);
         if let Some((kind, key)) = event.pdu.state_pair().filter(|_| !event.pdu.rejected) {
             let pair = parts.store.mint_state_key(&kind, key, &mut self.batch).await?;

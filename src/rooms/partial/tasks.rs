@@ -14,7 +14,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::persist::{Attempt, PAUSE, PAUSE_MAX, persist};
 use crate::{
-    rooms::{Room, Rooms, RoomsError, receive::ReceiveError, registry::LIST_MAX},
+    rooms::{Room, Rooms, RoomsError, receive::ReceiveError, registry::LIST_MAX, writer::settled},
     store::{
         Batch, Event, Order, RoomNo, StoreError,
         schema::rooms::{PARTIAL, PartialRecord},
@@ -28,6 +28,8 @@ const AT_ONCE: usize = 2;
 const SERVERS_MAX: usize = 5;
 /// How long a server may take to give them.
 const TIME_MAX: Duration = Duration::from_mins(5);
+/// How often events that were rejected are looked at again, when others turn out not to be.
+const ROUNDS_MAX: usize = 5;
 /// How long a client waits for the members of a room.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -194,13 +196,19 @@ impl Rooms {
         let fetching = Box::pin(self.fetch_whole(room, server, &join));
         let whole = self.parts.clock.timeout(TIME_MAX, fetching).await;
         let whole = whole.unwrap_or(Err(ReceiveError::Answer("it took too long")))?;
-        let mut writer = self.writer(room).await;
-        // Who holds the lock sees whether it was left, or joined anew, meanwhile.
-        if writer.view().joined.is_empty() || self.partial_record(room).await?.as_ref() != Some(record) {
-            return Ok(());
+        for round in 0.. {
+            let mut writer = self.writer(room).await;
+            // Who holds the lock sees whether it was left, or joined anew, meanwhile: once what others have handed over can
+            // be read.
+            settled(self).await?;
+            if writer.view().joined.is_empty() || self.partial_record(room).await?.as_ref() != Some(record) {
+                return Ok(());
+            }
+            if writer.complete(record, &join, whole, round < ROUNDS_MAX).await? {
+                writer.commit().await?;
+                break;
+            }
         }
-        writer.complete(record, &join, whole).await?;
-        writer.commit().await?;
         self.writes.completions.done.notify_waiters();
         tracing::info!(room = %room.id, %server, "all members of a room are known");
         Ok(())

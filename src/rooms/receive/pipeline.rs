@@ -208,6 +208,15 @@ impl Writer {
         Ok(outcome)
     }
 
+    /// Whether an event, received before, passes the checks with this state before it.
+    pub(in crate::rooms) async fn would_count(&self, pdu: &Pdu, before: StateRoot) -> Result<bool, StoreError> {
+        let mut known = Known::new();
+        if !self.rooms.knows_auth_events(&*self.room, pdu, &mut known).await? {
+            return Ok(false);
+        }
+        Ok(!matches!(self.verdict(pdu, before, &known, None).await?, Verdict::Rejected(_)))
+    }
+
     async fn verdict(
         &self,
         pdu: &Pdu,

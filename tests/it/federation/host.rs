@@ -34,6 +34,8 @@ pub(crate) struct Known {
     pub(crate) besides: Vec<Value>,
     /// Servers that are said to be in the room besides, where members are left out.
     pub(crate) named: Vec<String>,
+    /// Servers that such an answer does not name though they are in the room.
+    pub(crate) unnamed: Vec<String>,
     /// The newest event.
     pub(crate) tip: String,
 }
@@ -211,6 +213,7 @@ impl Hosted {
                 servers_in_room = members
                     .filter_map(|event| event["sender"].as_str()?.split_once(':'))
                     .map(|(_, server)| server)
+                    .filter(|server| !known.unnamed.iter().any(|unnamed| unnamed == server))
                     .chain(known.named.iter().map(String::as_str))
                     .collect();
                 state.retain(|event| !is_member(event));

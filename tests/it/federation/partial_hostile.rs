@@ -11,7 +11,7 @@ use super::{
     guest::{id_of, oblige},
     partial::{FED, Large, MEMBERS, bert, clock, until_seen},
 };
-use crate::harness::Server;
+use crate::harness::{Server, escape};
 
 /// How many servers are told of what is sent to a room.
 async fn told(home: &Server, room: &str) -> usize {
@@ -209,4 +209,63 @@ async fn servers_that_are_only_named_are_told_nothing_when_nobody_is_left() {
     assert_eq!(told(&home, room).await, 1);
     large.tell(&clock, &home).await;
     assert_eq!(told(&home, room).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_false_claim_had_refused_counts_once_the_members_are_known() {
+    let (clock, fake) = (clock(), Fake::start().await);
+    let (banned, heard) = (fake.user("p5"), fake.user("p6"));
+    let (mut joined, mut ban) = (Value::Null, String::new());
+    let large = Large::new(&fake, |host| {
+        let users = json!({ host.user.as_str(): 100, banned.as_str(): 60, heard.as_str(): 50 });
+        host.append("m.room.power_levels", Some(""), json!({ "users": users }));
+        joined = json!(host.known.lock().unwrap().state[&("m.room.member".to_owned(), banned.clone())]);
+        ban = host.append("m.room.member", Some(&banned), json!({ "membership": "ban" })).0;
+    });
+    let (home, bert) = bert(&clock).await;
+    let room = &large.host.id;
+    bert.join_via(room, fake.name()).await.ok();
+
+    // Who was banned claims the membership they had, and bans somebody, who is not heard any more here, and only here.
+    let content = json!({ "membership": "ban" });
+    let mut claim = large.host.draft_by(&banned, "m.room.member", Some(&heard), content, &[&large.host.tip()]);
+    for id in claim["auth_events"].as_array_mut().unwrap().iter_mut().filter(|id| **id == json!(ban)) {
+        *id = joined.clone();
+    }
+    let claim = large.host.sign(claim);
+    let content = json!({ "topic": "what was said" });
+    let topic = large.host.draft_by(&heard, "m.room.topic", Some(""), content, &[&id_of(&claim)]);
+    let topic = large.host.sign(topic);
+    let content = json!({ "msgtype": "m.text", "body": "after it" });
+    let after = large.host.draft_by(&fake.user("p8"), "m.room.message", None, content, &[&id_of(&topic)]);
+    let after = large.host.sign(after);
+    fake.send(&home, vec![claim, topic, after.clone()], vec![]).await.ok();
+    until_seen(&bert, room, &id_of(&after)).await;
+    assert_eq!(bert.room(room, "state/m.room.topic/").await.status, 404);
+
+    large.tell(&clock, &home).await;
+    let member = bert.room(room, &format!("state/m.room.member/{}", escape(&heard))).await.ok();
+    assert_eq!(member["membership"], "join");
+    assert_eq!(bert.room(room, "state/m.room.topic/").await.ok()["topic"], "what was said");
+    let home = home.restart().await;
+    assert_eq!(bert.at(&home).room(room, "state/m.room.topic/").await.ok()["topic"], "what was said");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_nobody_named_are_told_of_devices_once_the_members_are_known() {
+    let (clock, fake, other) = (clock(), Fake::start().await, Fake::start().await);
+    oblige(&other);
+    let (home, bert) = bert(&clock).await;
+    let large = Large::new(&fake, |host| {
+        let user = other.user("x");
+        host.append_by((&other, &user), "m.room.member", Some(&user), json!({ "membership": "join" }));
+    });
+    large.host.known.lock().unwrap().unnamed.push(other.name().to_string());
+    let room = &large.host.id;
+    bert.join_via(room, fake.name()).await.ok();
+    assert_eq!(told(&home, room).await, 1);
+    large.tell(&clock, &home).await;
+    assert_eq!(told(&home, room).await, 2);
+    let told = other.until_edu("m.device_list_update").await;
+    assert_eq!(told["content"]["user_id"], bert.user_id);
 }
