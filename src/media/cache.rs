@@ -286,13 +286,20 @@ impl Cache {
 
     /// What goes first where there is too much, the next so many.
     async fn first_to_go(&self) -> Result<Vec<(u64, Key)>, StoreError> {
-        if let Some(server) = self.sums.greedy() {
-            let own = self.store.prefix(&REMOTE_MEDIA_OF, &server, Order::Ascending, GONE_AT_ONCE).await?;
-            if !own.is_empty() {
-                return Ok(own.into_iter().map(|((server, used_ms, id), ())| (used_ms, (server, id))).collect());
+        let mut own = Vec::new();
+        for server in self.sums.greedy(GONE_AT_ONCE) {
+            let more = GONE_AT_ONCE - own.len();
+            let rows = self.store.prefix(&REMOTE_MEDIA_OF, &server, Order::Ascending, more).await?;
+            own.extend(rows.into_iter().map(|((server, used_ms, id), ())| (used_ms, (server, id))));
+            if own.len() >= GONE_AT_ONCE {
+                break;
             }
         }
-        self.least_used(u64::MAX).await
+        if own.is_empty() {
+            return self.least_used(u64::MAX).await;
+        }
+        own.sort_unstable();
+        Ok(own)
     }
 
     /// What has been used least recently and not since, the next so many.

@@ -20,7 +20,7 @@ use self::answer::{Answer, Fetched};
 use super::{MediaError, arriving::Arriving, cache::Cache, files::Files};
 use crate::{
     clock::Clock,
-    places::Places,
+    places::{Holder, Places},
     remote::{Remote, RemoteError, Terms},
     store::schema::media::MediaContent,
 };
@@ -42,7 +42,7 @@ pub(super) struct Elsewhere {
     clock: Clock,
     remote: OnceLock<Remote>,
     bytes_max: u64,
-    servers: Places<String>,
+    servers: Places<Holder>,
     fetches: Semaphore,
 }
 
@@ -85,7 +85,7 @@ impl Elsewhere {
             if let Some(found) = self.cache.kept(&key).await? {
                 return Ok(Some(found));
             }
-            let _place = self.servers.enter(key.0.clone()).await;
+            let _place = self.servers.enter(Holder::of(server)).await;
             let _slot = self.fetches.acquire().await.map_err(|_| MediaError::Busy)?;
             let Some(Fetched { arriving, label }) = self.fetch(remote, server, id, wait).await? else {
                 return Ok(None);

@@ -7,6 +7,7 @@ use ruma::{UserId, api::federation::device::get_devices::v1 as get_devices_v1};
 
 use super::service::Inner;
 use crate::{
+    places::Holder,
     remote::{RemoteError, Terms},
     store::UserNo,
     users::keys::{KeysError, RemoteDevice, RemoteKeys},
@@ -68,7 +69,7 @@ impl Inner {
 
     async fn fetch_if_place(&self, user: UserNo) {
         let user_id = self.parts.rooms.store().user_id(user).await;
-        let place = user_id.ok().and_then(|id| self.waiting_of_server.try_enter(id.server_name().to_owned()));
+        let place = user_id.ok().and_then(|id| self.waiting_of_server.try_enter(Holder::of(id.server_name())));
         if place.is_some() {
             self.fetch_until_done(user).await;
         } else {
@@ -107,7 +108,7 @@ impl Inner {
 
     async fn fetch_in_turn(&self, user: UserNo) -> Result<(), FetchError> {
         let user_id = self.parts.rooms.store().user_id(user).await.map_err(KeysError::Store)?;
-        let _place_of_server = self.places_of_server.enter(user_id.server_name().to_owned()).await;
+        let _place_of_server = self.places_of_server.enter(Holder::of(user_id.server_name())).await;
         let Ok(_place) = self.places.acquire().await else { return Ok(()) };
         if !self.parts.rooms.meets_us(user).await.map_err(KeysError::Store)? {
             return Ok(());

@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     config::Federation,
     notify::Notifier,
-    places::Places,
+    places::{Holder, Places},
     remote::{Outbox, Remote},
     rooms::Rooms,
     store::{StoreError, UserNo},
@@ -62,8 +62,8 @@ pub(super) struct Inner {
     /// Users whose list is being fetched, and whether it is to be fetched once more.
     pub(super) fetching: Mutex<HashMap<UserNo, bool>>,
     pub(super) places: Semaphore,
-    pub(super) places_of_server: Places<OwnedServerName>,
-    pub(super) waiting_of_server: Places<OwnedServerName>,
+    pub(super) places_of_server: Places<Holder>,
+    pub(super) waiting_of_server: Places<Holder>,
     /// Itself, for tasks.
     pub(super) this: Weak<Self>,
 }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
+use crate::places::Holder;
+
 /// Bytes that are kept, or about to be.
 #[derive(Debug)]
 pub(super) struct Sums {
@@ -16,9 +18,16 @@ pub(super) struct Sums {
 struct State {
     all: u64,
     /// As many servers as there is content of.
-    servers: HashMap<String, u64>,
+    servers: HashMap<Holder, Sum>,
     /// One that has more than its share.
-    greedy: Option<String>,
+    greedy: Option<Holder>,
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    bytes: u64,
+    /// The names that it comes under.
+    names: HashMap<String, u64>,
 }
 
 impl Sums {
@@ -31,10 +40,13 @@ impl Sums {
         let state = &mut *self.state.lock();
         state.all = state.all.saturating_add(bytes);
         if let Some(server) = server {
-            let sum = state.servers.entry(server.to_owned()).or_default();
-            *sum = sum.saturating_add(bytes);
-            if *sum > self.share {
-                state.greedy = Some(server.to_owned());
+            let holder = Holder::of(server);
+            let sum = state.servers.entry(holder.clone()).or_default();
+            sum.bytes = sum.bytes.saturating_add(bytes);
+            let of_name = sum.names.entry(server.to_owned()).or_default();
+            *of_name = of_name.saturating_add(bytes);
+            if sum.bytes > self.share {
+                state.greedy = Some(holder);
             }
         }
     }
@@ -43,17 +55,22 @@ impl Sums {
     pub(super) fn subtract(&self, server: Option<&str>, bytes: u64) {
         let state = &mut *self.state.lock();
         state.all = state.all.saturating_sub(bytes);
-        if let Some(server) = server
-            && let Some(sum) = state.servers.get_mut(server)
-        {
-            *sum = sum.saturating_sub(bytes);
-            let left = *sum;
-            if left <= self.share && state.greedy.as_deref() == Some(server) {
-                state.greedy = None;
+        let Some(server) = server else { return };
+        let holder = Holder::of(server);
+        let Some(sum) = state.servers.get_mut(&holder) else { return };
+        sum.bytes = sum.bytes.saturating_sub(bytes);
+        if let Some(of_name) = sum.names.get_mut(server) {
+            *of_name = of_name.saturating_sub(bytes);
+            if *of_name == 0 {
+                sum.names.remove(server);
             }
-            if left == 0 {
-                state.servers.remove(server);
-            }
+        }
+        let left = sum.bytes;
+        if left <= self.share && state.greedy.as_ref() == Some(&holder) {
+            state.greedy = None;
+        }
+        if left == 0 {
+            state.servers.remove(&holder);
         }
     }
 
@@ -61,14 +78,16 @@ impl Sums {
         self.state.lock().all
     }
 
-    /// A server that has more than its share.
-    pub(super) fn greedy(&self) -> Option<String> {
-        self.state.lock().greedy.clone()
+    /// The names of a server that has more than its share, at most so many of them.
+    pub(super) fn greedy(&self, names_max: usize) -> Vec<String> {
+        let state = self.state.lock();
+        let sum = state.greedy.as_ref().and_then(|holder| state.servers.get(holder));
+        sum.into_iter().flat_map(|sum| sum.names.keys()).take(names_max).cloned().collect()
     }
 
     #[cfg(test)]
     pub(super) fn of(&self, server: &str) -> u64 {
-        self.state.lock().servers.get(server).copied().unwrap_or_default()
+        self.state.lock().servers.get(&Holder::of(server)).map_or(0, |sum| sum.bytes)
     }
 
     /// Counts content of a server that is about to be kept.

@@ -131,6 +131,31 @@ async fn of_a_server_with_more_than_its_share_its_own_goes_first() {
 }
 
 #[tokio::test]
+async fn a_server_with_many_names_has_one_share() {
+    let mut kept = Kept::new(10);
+    for id in ["a", "b", "c"] {
+        kept.keep(id, id.as_bytes()).await;
+    }
+    for n in 0..50_usize {
+        kept.keep_of((format!("greedy.example:{}", n + 1), "id".to_owned()), &n.to_le_bytes()).await;
+        if n == 25 {
+            kept.reopen(10);
+        }
+    }
+    for id in ["a", "b", "c"] {
+        assert!(kept.has(id).await, "{id} was there first");
+    }
+    for n in 0..4 {
+        kept.keep(&n.to_string(), &[9, n]).await;
+    }
+    assert_eq!((kept.cache.sums.of("greedy.example"), kept.blocks()), (5 * BLOCK_BYTES, 10));
+    // One that is large needs all of it to go at once.
+    kept.keep_of(("Greedy.example".to_owned(), "large".to_owned()), &vec![7; 5 * 4096]).await;
+    assert_eq!((kept.cache.sums.of("greedy.example"), kept.blocks()), (5 * BLOCK_BYTES, 10));
+    kept.is_sound();
+}
+
+#[tokio::test]
 async fn the_bound_holds_however_many_come_at_once() {
     let kept = Arc::new(Kept::new(8));
     let all = (0..40_u8).map(|n| {

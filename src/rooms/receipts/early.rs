@@ -16,7 +16,10 @@ use ruma::{
 };
 use tokio::sync::Notify;
 
-use crate::store::{Event, RoomNo};
+use crate::{
+    places::Holder,
+    store::{Event, RoomNo},
+};
 
 /// Receipts that wait in one room.
 const ROOM_MAX: usize = 500;
@@ -51,9 +54,9 @@ struct Waiting {
     /// The receipts of each room, the oldest first, with their ages.
     rooms: HashMap<RoomNo, VecDeque<(u64, EarlyReceipt)>>,
     /// The rooms of each server's receipts, the oldest first.
-    servers: HashMap<OwnedServerName, BTreeMap<u64, RoomNo>>,
+    servers: HashMap<Holder, BTreeMap<u64, RoomNo>>,
     /// How many receipts of each server wait.
-    shares: BTreeSet<(usize, OwnedServerName)>,
+    shares: BTreeSet<(usize, Holder)>,
     all: usize,
     next: u64,
     /// Those that wait no more. No more than could wait.
@@ -140,9 +143,9 @@ impl Waiting {
     /// Drops the oldest receipt in a room of the server that has most there.
     fn drop_one_in(&mut self, room: RoomNo) {
         let Some(list) = self.rooms.get(&room) else { return };
-        let mut shares = HashMap::<&ServerName, (usize, u64)>::new();
+        let mut shares = HashMap::<Holder, (usize, u64)>::new();
         for (age, receipt) in list {
-            shares.entry(&receipt.origin).or_insert((0, *age)).0 += 1;
+            shares.entry(Holder::of(&receipt.origin)).or_insert((0, *age)).0 += 1;
         }
         let oldest = shares.into_values().max_by_key(|(count, _)| *count);
         if let Some((_, age)) = oldest {
@@ -174,17 +177,20 @@ impl Waiting {
 
     /// Changes which receipts of a server wait.
     fn recount(&mut self, server: &ServerName, change: impl FnOnce(&mut BTreeMap<u64, RoomNo>)) {
-        let ages = self.servers.entry(server.to_owned()).or_default();
+        let holder = Holder::of(server);
+        let ages = self.servers.entry(holder.clone()).or_default();
         let before = ages.len();
         change(ages);
         let after = ages.len();
         self.all = (self.all + after).saturating_sub(before);
         if after == 0 {
-            self.servers.remove(server);
+            self.servers.remove(&holder);
         }
-        self.shares.remove(&(before, server.to_owned()));
+        let mut share = (before, holder);
+        self.shares.remove(&share);
         if after > 0 {
-            self.shares.insert((after, server.to_owned()));
+            share.0 = after;
+            self.shares.insert(share);
         }
     }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use ruma::{ServerName, UserId};
 
 use super::{MESSAGES_MAX, Messages, NAME_BYTES_MAX, ToDevice, ToDeviceError, event};
-use crate::store::{Batch, Order, ServerNo, StoreError, schema::federation::INBOUND_MESSAGES};
+use crate::{
+    places::Holder,
+    store::{Batch, Order, ServerNo, StoreError, schema::federation::INBOUND_MESSAGES},
+};
 
 /// How long it is remembered what another server brought, in milliseconds: it may have been without an answer for days.
 const RECEIVED_MS: u64 = 14 * 24 * 3_600_000;
@@ -62,7 +65,11 @@ impl ToDevice {
         if rows.is_empty() {
             return Ok(());
         }
-        self.stage(&mut batch, Some(server), rows).await?;
+        // Its share is its host's, whatever name it has today.
+        let holder = Holder::of(origin);
+        let share = <&ServerName>::try_from(holder.as_str()).unwrap_or(origin);
+        let share = self.store.mint_server(share, &mut batch).await?;
+        self.stage(&mut batch, Some(share), rows).await?;
         batch.put(&INBOUND_MESSAGES, &id, &self.clock.now_ms());
         self.store.commit(batch).await?;
         Ok(())

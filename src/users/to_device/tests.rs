@@ -255,6 +255,20 @@ async fn a_server_that_sends_without_end_pushes_out_its_own_messages_only() {
 }
 
 #[tokio::test]
+async fn a_server_with_many_names_has_one_share() {
+    let mut server = Server::new().await;
+    server.fill(Some("b.example"), "flood", 990).await;
+    server.restart();
+    for n in 1..=100 {
+        server.bring(&format!("b.example:{n}"), &format!("flood {n}")).await;
+    }
+    server.restart();
+    server.bring("B.example", "flood last").await;
+    assert_eq!(server.waiting().await["flood"], 990 + 101 - 100);
+    server.is_counted().await;
+}
+
+#[tokio::test]
 async fn many_servers_that_send_without_end_leave_their_half_to_this_one() {
     let mut server = Server::new().await;
     server.fill(None, "own", 4_000).await;

@@ -17,8 +17,13 @@ static AUTHORITY: LazyLock<CertifiedIssuer<'static, KeyPair>> = LazyLock::new(||
 /// Writes the authority's certificate, and one for this machine with its key, into a folder: `ca.pem`, `tls.crt` and
 /// `tls.key`.
 pub(super) fn certify(folder: &Path) {
+    certify_as(folder, &["localhost", "127.0.0.1", "::1"]);
+}
+
+/// The same for a machine with these names and addresses.
+pub(super) fn certify_as(folder: &Path, names: &[&str]) {
     let key = KeyPair::generate().unwrap();
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &*AUTHORITY).unwrap();
     fs::write(folder.join("ca.pem"), AUTHORITY.pem()).unwrap();
     fs::write(folder.join("tls.crt"), certificate.pem()).unwrap();

@@ -112,7 +112,7 @@ async fn receipts_in_what_is_no_thread_do_not_wait() {
 
 #[tokio::test]
 async fn receipts_of_one_server_without_end_leave_those_of_others() {
-    let (home, fake, flooding) = (server(|_| {}).await, Fake::start().await, Fake::start().await);
+    let (home, fake, flooding) = (server(|_| {}).await, Fake::elsewhere().await, Fake::start().await);
     let ada = home.register("ada").await;
     let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
     let eve = Guest::enter(&fake, &home, &room, "eve").await;

@@ -1,7 +1,13 @@
 //! Another server, played by the test: it answers as it is told, signs what it is asked to sign, and remembers what
 //! came.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
+};
 
 use axum::{Router, body::Body, extract::Request};
 use homeroom::{
@@ -15,12 +21,16 @@ use ruma::{
 };
 use serde_json::{Value, json};
 use tokio::{
+    net::TcpListener,
     sync::{mpsc, watch},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{authority, pair::reserve};
+use super::{
+    authority,
+    pair::{reserve, reserve_at},
+};
 use crate::harness::{Answer, Server};
 
 /// What came.
@@ -93,12 +103,24 @@ pub(crate) struct Fake {
 }
 
 impl Fake {
-    /// A server that answers with its key and its version, and 404 to all else.
+    /// A server that answers with its key and its version, and 404 to all else. It is on the host `localhost`, as all
+    /// others but those that are [`Self::elsewhere`]: where servers have shares of something, they share one.
     pub(crate) async fn start() -> Self {
+        Self::on(reserve().await, "localhost")
+    }
+
+    /// The same on a host of its own, an address of this machine.
+    pub(crate) async fn elsewhere() -> Self {
+        static NEXT: AtomicU8 = AtomicU8::new(0);
+        let address = Ipv4Addr::new(127, 0, 0, 2 + NEXT.fetch_add(1, Ordering::Relaxed) % 250);
+        let host = address.to_string();
+        Self::on(reserve_at(&host, address).await, &host)
+    }
+
+    fn on((name, socket): (OwnedServerName, TcpListener), host: &str) -> Self {
         crate::harness::install_provider();
-        let (name, socket) = reserve().await;
         let folder = tempfile::tempdir().unwrap();
-        authority::certify(folder.path());
+        authority::certify_as(folder.path(), &[host]);
         let files = CertificateFiles::load(&folder.path().join("tls.crt"), &folder.path().join("tls.key")).unwrap();
         let shared = Arc::new(Shared { handlers: Mutex::default(), received: watch::Sender::default() });
         let answering = shared.clone();

@@ -1,6 +1,9 @@
 //! Two servers that federate.
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::{
+    net::Ipv4Addr,
+    sync::atomic::{AtomicU16, Ordering},
+};
 
 use homeroom::{
     app::Listeners,
@@ -59,13 +62,18 @@ pub(crate) async fn server_at(clock: Clock, change: impl FnOnce(&mut Config)) ->
 /// A socket, and the name of the server that is to listen on it. Its port is none that the system gives to outgoing
 /// connections, so it can be had again after a restart.
 pub(super) async fn reserve() -> (OwnedServerName, TcpListener) {
+    reserve_at("localhost", Ipv4Addr::LOCALHOST).await
+}
+
+/// The same at another address of this machine, under that name.
+pub(super) async fn reserve_at(host: &str, address: Ipv4Addr) -> (OwnedServerName, TcpListener) {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test programs that run at the same time begin at different places.
     let start = u16::try_from(std::process::id() % 200).unwrap() * 100;
     for _ in 0..20_000 {
         let port = 10_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
-            let name = ServerName::parse(format!("localhost:{port}")).unwrap();
+        if let Ok(listener) = TcpListener::bind((address, port)).await {
+            let name = ServerName::parse(format!("{host}:{port}")).unwrap();
             return (name, listener);
         }
     }

@@ -79,7 +79,7 @@ async fn a_message_is_taken_once_and_of_the_sender_s_server_only() {
 /// Each device keeps so many messages of one other server at most; what others send beside is not pushed out.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_server_s_messages_have_a_share_of_what_waits_for_a_device() {
-    let (home, fake, other) = (server(|_| {}).await, Fake::start().await, Fake::start().await);
+    let (home, fake, other) = (server(|_| {}).await, Fake::start().await, Fake::elsewhere().await);
     let (ada, bert) = (home.register("ada").await, home.register("bert").await);
     let (eve, cleo) = (fake.user("eve"), other.user("cleo"));
     let mut since = ada.sync(None).await["next_batch"].as_str().unwrap().to_owned();

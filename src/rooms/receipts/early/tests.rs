@@ -63,9 +63,9 @@ fn a_room_and_all_rooms_hold_so_many_and_the_oldest_go() {
 /// Counts that are told are those of what is there.
 fn all_is_counted(early: &EarlyReceipts) {
     let waiting = early.waiting.lock();
-    let mut of_servers = HashMap::<OwnedServerName, usize>::new();
+    let mut of_servers = HashMap::<Holder, usize>::new();
     for (_, receipt) in waiting.rooms.values().flatten() {
-        *of_servers.entry(receipt.origin.clone()).or_default() += 1;
+        *of_servers.entry(Holder::of(&receipt.origin)).or_default() += 1;
     }
     assert_eq!(waiting.all, of_servers.values().sum::<usize>());
     let of_servers: BTreeSet<_> = of_servers.into_iter().map(|(server, count)| (count, server)).collect();
@@ -114,5 +114,26 @@ fn a_server_pushes_out_its_own_receipts_of_all_rooms_and_not_those_of_others() {
     all_is_counted(&early);
     early.overtaken(RoomNo(1), user_id!("@b:c.example"), &of_thread("$c", 0).receipt.thread);
     assert_eq!(early.waiting.lock().shares.len(), 1);
+    all_is_counted(&early);
+}
+
+#[test]
+fn a_server_with_many_names_pushes_out_its_own_receipts() {
+    let (early, room) = (EarlyReceipts::default(), RoomNo(1));
+    for n in 0..ROOM_MAX / 3 {
+        early.wait(room, of_server("c.example", &format!("$c{n}"), n));
+    }
+    for n in 1..3 * ROOM_MAX {
+        early.wait(room, of_server(&format!("eve.example:{n}"), &format!("$e{n}"), n));
+    }
+    let kept = events(&early, room);
+    assert_eq!(kept.iter().filter(|event| event.starts_with("$c")).count(), ROOM_MAX / 3);
+    for room in 2..=(ALL_MAX / 100) as u64 + 50 {
+        for n in 0..100 {
+            early.wait(RoomNo(room), of_server(&format!("Eve.example:{n}"), "$e", n));
+        }
+    }
+    let kept = events(&early, room);
+    assert_eq!(kept.iter().filter(|event| event.starts_with("$c")).count(), ROOM_MAX / 3, "nor of all rooms");
     all_is_counted(&early);
 }
