@@ -3,6 +3,9 @@
 //! A worker takes what waits in the order of arrival, verifies many events at once and adds those that lack nothing
 //! under one lock. The others are parked: what they need is fetched beside, so that a server that does not answer
 //! delays neither the room nor another server.
+//!
+//! What waits is counted by room and by whose it is (`pot`), from before it is written until its row has gone; what is
+//! there when the server starts is counted before anything is taken in.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,14 +13,17 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use ruma::{OwnedServerName, ServerName};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use ruma::ServerName;
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, Semaphore, SemaphorePermit},
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{parked::Lane, transaction::InboundParts};
+use super::{parked::Lane, pot::Pot, taken::Taken};
 use crate::{
     clock::Clock,
-    places::{Place, Places},
+    places::{Holder, Place, Places},
     rooms::{
         Room, Rooms,
         receive::{Outcome, ReceiveError, Refusal, Verified},
@@ -28,11 +34,9 @@ use crate::{
     },
 };
 
-/// Events that may wait for one room; beyond, servers are asked to come back.
-const WAITING_MAX: usize = 20_000;
-/// Events of one server that are put aside for a room, lacking something; beyond, that server is asked to come back, and
-/// nobody else. What was taken in before is put aside all the same, up to [`WAITING_MAX`].
-const LANE_MAX: usize = 1_000;
+/// Events of one server that are put aside for a room, lacking something. From a part of that on it is asked to come back
+/// (`taken`), but what was taken in before is put aside too.
+const PARKED_MAX: usize = 20_000;
 /// Events that are received under one lock.
 const CHUNK: usize = 50;
 /// Rooms at work at the same time: what they wait for is this machine, not others.
@@ -41,12 +45,12 @@ const ROOMS_AT_ONCE: usize = 8;
 const FETCHES_MAX: usize = 64;
 /// Of these, events of one server: one that is in many rooms, and gives nothing, must leave places to others.
 const FETCHES_OF_ONE_MAX: usize = 8;
-/// Rooms whose inbox is looked at when the server starts.
-const ROOMS_MAX: usize = 1_000_000;
+/// Rows that are read at once when the server starts.
+const PAGE: usize = 200;
 
 /// The inbox. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Inbox(Arc<Inner>);
+pub(super) struct Inbox(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub(super) rooms: Rooms,
@@ -55,23 +59,44 @@ pub(super) struct Inner {
     places: Semaphore,
     /// Fetching for parked events.
     fetches: Semaphore,
-    origins: Places<OwnedServerName>,
-    workers: Mutex<HashMap<RoomNo, Worker>>,
+    origins: Places<Holder>,
+    pub(super) workers: Mutex<HashMap<RoomNo, Worker>>,
+    /// What was left in the inbox is counted.
+    opened: OnceCell<()>,
 }
 
 /// What is known of a room with a non-empty inbox.
 #[derive(Default)]
-struct Worker {
+pub(super) struct Worker {
     /// A task is at work.
     running: bool,
     /// More has come since the task looked.
     again: bool,
-    /// Rows that wait, as far as they came since the start; those that are parked are counted by lane.
-    waiting: usize,
+    /// Rows that wait, and those that are about to be written; those that are parked are counted by lane.
+    pub(super) waiting: Pot,
     /// Rows that are fetched for.
     parked: HashSet<Position>,
-    /// The servers whose events are.
-    lanes: HashMap<OwnedServerName, Lane>,
+    /// Whose events those are.
+    pub(super) lanes: HashMap<Holder, Lane>,
+}
+
+impl Worker {
+    /// Nothing is known that has to be remembered.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.running && self.waiting.is_empty() && self.parked.is_empty()
+    }
+}
+
+impl Inner {
+    /// Rows of these wait no more.
+    pub(super) fn give_back<'a>(&self, room: RoomNo, holders: impl Iterator<Item = &'a Holder>) {
+        let mut workers = self.workers.lock();
+        let Some(worker) = workers.get_mut(&room) else { return };
+        holders.for_each(|holder| worker.waiting.give_back(holder));
+        if worker.is_idle() {
+            workers.remove(&room);
+        }
+    }
 }
 
 /// A row of the inbox.
@@ -81,15 +106,16 @@ pub(super) struct Waiting {
 }
 
 impl Inbox {
-    pub(super) fn new(parts: &InboundParts) -> Self {
+    pub(super) fn new(rooms: Rooms, clock: Clock, stopping: CancellationToken) -> Self {
         Self(Arc::new(Inner {
-            rooms: parts.rooms.clone(),
-            clock: parts.clock.clone(),
-            stopping: parts.stopping.clone(),
+            rooms,
+            clock,
+            stopping,
             places: Semaphore::new(ROOMS_AT_ONCE),
             fetches: Semaphore::new(FETCHES_MAX),
             origins: Places::new(FETCHES_OF_ONE_MAX),
             workers: Mutex::default(),
+            opened: OnceCell::new(),
         }))
     }
 
@@ -97,39 +123,46 @@ impl Inbox {
         &self.0
     }
 
-    /// Starts the workers of rooms whose inbox is not empty.
-    pub(super) async fn resume(&self) -> Result<(), StoreError> {
+    /// Counts what was left in the inbox and starts the workers of its rooms, once. Before, nothing is taken in.
+    pub(super) async fn open(&self) -> Result<(), StoreError> {
+        self.0.opened.get_or_try_init(|| self.resume()).await.map(drop)
+    }
+
+    async fn resume(&self) -> Result<(), StoreError> {
         let store = self.0.rooms.store();
-        let mut after = RoomNo(0);
-        for _ in 0..ROOMS_MAX {
-            let from = (RoomNo(after.0 + 1), Position::ZERO);
-            let end = (RoomNo(u64::MAX), Position::ZERO);
-            let rows = store.range(&INBOX, &from, &end, Order::Ascending, 1).await?;
-            let Some(((room, _), _)) = rows.into_iter().next() else { break };
-            self.arrived(room);
-            after = room;
+        let mut found = HashMap::<RoomNo, Worker>::new();
+        let (mut from, end) = ((RoomNo(0), Position::ZERO), (RoomNo(u64::MAX), Position::ZERO));
+        loop {
+            let rows = store.range(&INBOX, &from, &end, Order::Ascending, PAGE).await?;
+            let Some(((room, at), _)) = rows.last() else { break };
+            from = (*room, Position(at.0 + 1));
+            for ((room, _), record) in rows {
+                found.entry(room).or_default().waiting.add(&Holder::of(record.origin));
+            }
         }
+        let rooms: Vec<RoomNo> = found.keys().copied().collect();
+        // Nobody else has been here yet.
+        *self.0.workers.lock() = found;
+        self.start(rooms, &Handle::current());
         Ok(())
     }
 
-    /// Whether a room's inbox takes so many more of a server. What is parked for others does not count.
-    pub(super) fn has_space(&self, room: RoomNo, origin: &ServerName, more: usize) -> bool {
-        let workers = self.0.workers.lock();
-        let Some(worker) = workers.get(&room) else { return true };
-        let parked = worker.lanes.get(origin).map_or(0, Lane::len);
-        worker.waiting + more <= WAITING_MAX && parked + more <= LANE_MAX
+    /// Room for events of a server: none so far.
+    pub(super) fn taking(&self, origin: &ServerName) -> Taken {
+        Taken::new(&self.0, Holder::of(origin))
     }
 
-    /// A row was added for a room.
-    pub(super) fn arrived(&self, room: RoomNo) {
+    /// Has rooms worked off into whose inbox something has come.
+    pub(super) fn start(&self, rooms: Vec<RoomNo>, runtime: &Handle) {
         let mut workers = self.0.workers.lock();
-        let worker = workers.entry(room).or_default();
-        worker.waiting += 1;
-        worker.again = true;
-        if !worker.running {
-            worker.running = true;
-            let inbox = self.clone();
-            tokio::spawn(async move { inbox.work(room).await });
+        for room in rooms {
+            let worker = workers.entry(room).or_default();
+            worker.again = true;
+            if !worker.running {
+                worker.running = true;
+                let inbox = self.clone();
+                runtime.spawn(async move { inbox.work(room).await });
+            }
         }
     }
 
@@ -156,8 +189,7 @@ impl Inbox {
             let Some(worker) = workers.get_mut(&room) else { return };
             if !worker.again {
                 worker.running = false;
-                worker.waiting = 0;
-                if worker.parked.is_empty() {
+                if worker.is_idle() {
                     workers.remove(&room);
                 }
                 return;
@@ -175,7 +207,7 @@ impl Inbox {
             let Ok(_place) = self.0.places.acquire().await else { return Ok(()) };
             match &room {
                 Some(room) => self.receive(room, rows).await?,
-                None => self.done(number, rows.iter().map(|row| row.at)).await?,
+                None => self.done(number, &rows).await?,
             }
         }
     }
@@ -206,7 +238,7 @@ impl Inbox {
                 Err(refusal) if refusal.is_temporary() => lacking.push(row),
                 Err(refusal) => {
                     dropped(room, &row.record.origin, &refusal);
-                    done.push(row.at);
+                    done.push(row);
                 }
             }
         }
@@ -223,16 +255,24 @@ impl Inbox {
         for (row, outcome) in of.into_iter().zip(outcomes) {
             match outcome {
                 Err(ReceiveError::Incomplete) => lacking.push(row),
-                _ => done.push(row.at),
+                _ => done.push(row),
             }
         }
-        self.done(room.number, done.into_iter()).await?;
-        let left_out: Vec<_> = lacking.iter().filter_map(|row| self.park(room, row)).collect();
-        self.done(room.number, left_out.into_iter()).await
+        self.done(room.number, &done).await?;
+        let left_out: Vec<_> = lacking.iter().filter(|row| !self.park(room, row)).map(|row| row.at).collect();
+        self.delete(room.number, left_out.into_iter()).await
     }
 
-    /// Deletes rows that are dealt with.
-    pub(super) async fn done(&self, room: RoomNo, rows: impl Iterator<Item = Position>) -> Result<(), StoreError> {
+    /// Rows that waited are dealt with.
+    async fn done(&self, room: RoomNo, rows: &[Waiting]) -> Result<(), StoreError> {
+        self.delete(room, rows.iter().map(|row| row.at)).await?;
+        let holders: Vec<_> = rows.iter().map(|row| Holder::of(&row.record.origin)).collect();
+        self.0.give_back(room, holders.iter());
+        Ok(())
+    }
+
+    /// Deletes rows.
+    pub(super) async fn delete(&self, room: RoomNo, rows: impl Iterator<Item = Position>) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         for at in rows {
             batch.delete(&INBOX, &(room, at));
@@ -243,34 +283,35 @@ impl Inbox {
         Ok(())
     }
 
-    /// Puts a row aside, to be received with what another server has to be asked for. The answer is the row's place if
-    /// its server has too many there already: such a one is dropped, or it could fill the inbox of a room for all.
-    fn park(&self, room: &Arc<Room>, row: &Waiting) -> Option<Position> {
-        let Ok(origin) = OwnedServerName::try_from(row.record.origin.as_str()) else { return Some(row.at) };
+    /// Puts a row aside, to be received with what another server has to be asked for. It waits no more. `false` if its
+    /// server has too many there already: such a row is dropped, or the inbox of a room would be filled for all.
+    fn park(&self, room: &Arc<Room>, row: &Waiting) -> bool {
+        let holder = Holder::of(&row.record.origin);
         let mut workers = self.0.workers.lock();
         let worker = workers.entry(room.number).or_default();
-        worker.waiting = worker.waiting.saturating_sub(1);
-        let lane = worker.lanes.entry(origin.clone()).or_default();
-        if lane.len() >= WAITING_MAX {
+        worker.waiting.give_back(&holder);
+        let lane = worker.lanes.entry(holder.clone()).or_default();
+        if lane.len() >= PARKED_MAX {
+            let origin = &row.record.origin;
             tracing::warn!(room = %room.id, %origin, "an event is dropped: too many of its server lack something");
-            return Some(row.at);
+            return false;
         }
         worker.parked.insert(row.at);
         if lane.push(row.at) {
             let (inbox, room) = (self.clone(), room.clone());
-            tokio::spawn(async move { inbox.work_lane(&room, &origin).await });
+            tokio::spawn(async move { inbox.work_lane(&room, &holder).await });
         }
-        None
+        true
     }
 
     /// The next parked row of a server; without one, its lane ends.
-    pub(super) fn next_parked(&self, room: RoomNo, origin: &ServerName) -> Option<Position> {
+    pub(super) fn next_parked(&self, room: RoomNo, holder: &Holder) -> Option<Position> {
         let mut workers = self.0.workers.lock();
         let worker = workers.get_mut(&room)?;
-        let next = worker.lanes.get_mut(origin).and_then(Lane::next);
+        let next = worker.lanes.get_mut(holder).and_then(Lane::next);
         if next.is_none() {
-            worker.lanes.remove(origin);
-            if !worker.running && worker.parked.is_empty() {
+            worker.lanes.remove(holder);
+            if worker.is_idle() {
                 workers.remove(&room);
             }
         }
@@ -283,9 +324,9 @@ impl Inbox {
         Ok(record.map(|record| Waiting { at, record }))
     }
 
-    /// Waits until something may be fetched for an event of this server.
-    pub(super) async fn may_fetch(&self, origin: &ServerName) -> (Place, Option<SemaphorePermit<'_>>) {
-        let place = self.0.origins.enter(origin.to_owned()).await;
+    /// Waits until something may be fetched for an event of theirs.
+    pub(super) async fn may_fetch(&self, holder: &Holder) -> (Place, Option<SemaphorePermit<'_>>) {
+        let place = self.0.origins.enter(holder.clone()).await;
         // Nobody closes it.
         (place, self.0.fetches.acquire().await.ok())
     }
@@ -311,3 +352,6 @@ impl Inbox {
 pub(super) fn dropped(room: &Room, origin: &str, refusal: &Refusal) {
     tracing::info!(room = %room.id, %origin, %refusal, "an event is dropped");
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! Events that lack what came before them: fetched for, one after the other for each server and room.
+//! Events that lack what came before them: fetched for, one after the other for each server and room. Servers of one host
+//! are one here, as wherever they share something.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -6,6 +7,7 @@ use ruma::ServerName;
 
 use super::inbox::{Inbox, Waiting, dropped};
 use crate::{
+    places::Holder,
     rooms::{
         Room,
         receive::{Outcome, ReceiveError},
@@ -16,7 +18,7 @@ use crate::{
 /// How long to wait before an event is tried again whose predecessors could not be had.
 const PAUSES: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(15), Duration::from_mins(1)];
 
-/// The parked events of one server in one room.
+/// The parked events of one server in one room, or of those of one host.
 #[derive(Default)]
 pub(super) struct Lane {
     rows: VecDeque<Position>,
@@ -45,11 +47,11 @@ impl Lane {
 
 impl Inbox {
     /// Receives the parked events of a server, until there are none.
-    pub(super) async fn work_lane(&self, room: &Arc<Room>, origin: &ServerName) {
-        while let Some(at) = self.next_parked(room.number, origin) {
+    pub(super) async fn work_lane(&self, room: &Arc<Room>, holder: &Holder) {
+        while let Some(at) = self.next_parked(room.number, holder) {
             let received = tokio::select! {
                 () = self.inner().stopping.cancelled() => return,
-                received = self.work_parked(room, origin, at) => received,
+                received = self.work_parked(room, at) => received,
             };
             if let Err(error) = received {
                 tracing::error!(room = %room.id, %error, "a room's inbox cannot be worked off");
@@ -59,10 +61,12 @@ impl Inbox {
         }
     }
 
-    async fn work_parked(&self, room: &Arc<Room>, origin: &ServerName, at: Position) -> Result<(), StoreError> {
+    async fn work_parked(&self, room: &Arc<Room>, at: Position) -> Result<(), StoreError> {
         if let Some(row) = self.parked(room.number, at).await? {
-            self.receive_parked(room, origin, &row).await?;
-            self.done(room.number, std::iter::once(at)).await?;
+            if let Ok(origin) = <&ServerName>::try_from(row.record.origin.as_str()) {
+                self.receive_parked(room, origin, &row).await?;
+            }
+            self.delete(room.number, std::iter::once(at)).await?;
         }
         Ok(())
     }
@@ -91,7 +95,7 @@ impl Inbox {
 
     async fn try_parked(&self, room: &Arc<Room>, origin: &ServerName, row: &Waiting) -> Result<Outcome, ReceiveError> {
         let rooms = &self.inner().rooms;
-        let _places = self.may_fetch(origin).await;
+        let _places = self.may_fetch(&Holder::of(origin)).await;
         let event = match rooms.verify_one(&room.id, &room.rules, &row.record.json).await {
             Ok(event) => event,
             Err(refusal) => {

@@ -11,6 +11,7 @@ use quick_cache::sync::Cache;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedServerName, ServerName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{super::devices::Devices, inbox::Inbox};
@@ -47,7 +48,7 @@ pub enum TransactionError {
     /// It holds more than a transaction may.
     #[error("a transaction holds at most {PDUS_MAX} events")]
     TooMany,
-    /// Too much waits already; the server is to come back.
+    /// Too much of this server waits already for a room; it is to come back.
     #[error("too many events wait to be received")]
     Full,
 }
@@ -79,7 +80,7 @@ pub struct Inbound {
     pub(super) presence: Presence,
     pub(super) devices: Devices,
     clock: Clock,
-    inbox: Inbox,
+    pub(super) inbox: Inbox,
     /// A server's transactions come one after the other.
     locks: Arc<Mutex<HashMap<OwnedServerName, Weak<tokio::sync::Mutex<()>>>>>,
     answers: Arc<Cache<(OwnedServerName, String), Arc<Answers>>>,
@@ -102,15 +103,15 @@ enum Item {
 impl Inbound {
     /// Over these parts.
     pub fn new(parts: InboundParts) -> Self {
-        let inbox = Inbox::new(&parts);
-        let InboundParts { rooms, typing, receipts, presence, devices, clock, .. } = parts;
+        let InboundParts { rooms, typing, receipts, presence, devices, clock, stopping } = parts;
+        let inbox = Inbox::new(rooms.clone(), clock.clone(), stopping);
         let answers = Arc::new(Cache::new(ANSWERS_KEPT));
         Self { rooms, typing, receipts, presence, devices, clock, inbox, locks: Arc::default(), answers }
     }
 
     /// Goes on with what was left in the inbox, and forgets what is old from time to time. Never ends by itself.
     pub async fn run(self) {
-        if let Err(error) = self.inbox.resume().await {
+        if let Err(error) = self.inbox.open().await {
             tracing::error!(%error, "what was left in the inbox cannot be read");
         }
         loop {
@@ -162,28 +163,30 @@ impl Inbound {
         pdus: &[Box<RawValue>],
         answers: &mut Answers,
     ) -> Result<(), TransactionError> {
+        self.inbox.open().await?;
         let store = self.rooms.store();
+        let known = store.server(origin).await?;
         let mut batch = Batch::new();
-        let mut rooms = Vec::new();
+        let mut taken = self.inbox.taking(origin);
         for pdu in pdus {
             let Item::Waits { room, json } = self.item(origin, pdu, answers).await? else { continue };
-            if !self.inbox.has_space(room.number, origin, pdus.len()) {
+            let is_in_room = known.is_some_and(|known| room.view().has_server(known));
+            if !taken.add(room.number, is_in_room) {
                 return Err(TransactionError::Full);
             }
             let (number, record) = (room.number, InboxRecord { origin: origin.to_string(), json });
             batch.at_position(move |at, rows| rows.put(&INBOX, &(number, at), &record));
-            rooms.push(number);
         }
         // What is of no room of ours leaves nothing behind, and is found to be that once more if it comes again.
-        if rooms.is_empty() {
+        if taken.is_empty() {
             return Ok(());
         }
         let server = store.mint_server(origin, &mut batch).await?;
         batch.put(&INBOUND_TRANSACTIONS, &(server, transaction_id.to_owned()), &self.clock.now_ms());
+        // Whether anybody waits for the answer or not: what is written is counted and worked off.
+        let runtime = Handle::current();
+        batch.on_visible(move || taken.arrived(&runtime));
         store.commit(batch).await?;
-        for room in rooms {
-            self.inbox.arrived(room);
-        }
         Ok(())
     }
 

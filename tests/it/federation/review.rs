@@ -158,14 +158,20 @@ async fn a_server_that_is_not_in_a_room_is_not_asked_what_has_happened_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_fills_no_gap_of_many_rooms_has_few_places_and_others_have_theirs() {
     let home = server_at(Clock::test(1_700_000_000_000), |_| {}).await;
-    let (stalling, good) = (Fake::start().await, Fake::start().await);
+    let (stalling, good) = (Fake::start().await, Fake::elsewhere().await);
     let ada = home.register("ada").await;
     let body = json!({ "preset": "public_chat", "room_version": "11" });
-    stalling.answer(Method::POST, MISSING, |_| Reply::Stall);
-    for _ in 0..12 {
+    let same = Fake::start().await;
+    for fake in [&stalling, &same] {
+        fake.answer(Method::POST, MISSING, |_| Reply::Stall);
+    }
+    let lose_one = async |fake: &Fake| {
         let room = ada.create_room(body.clone()).await;
-        let eve = Guest::enter(&stalling, &home, &room, "eve").await;
+        let eve = Guest::enter(fake, &home, &room, "eve").await;
         eve.send(vec![with_a_gap(&eve).1]).await.ok();
+    };
+    for _ in 0..12 {
+        lose_one(&stalling).await;
     }
     let mut asked = 0;
     stalling
@@ -174,11 +180,13 @@ async fn a_server_that_fills_no_gap_of_many_rooms_has_few_places_and_others_have
             (asked == 8).then_some(())
         })
         .await;
-    let room = ada.create_room(body).await;
+    lose_one(&same).await;
+    let room = ada.create_room(body.clone()).await;
     let gil = Guest::enter(&good, &home, &room, "gil").await;
     let (earlier, later) = with_a_gap(&gil);
     good.answer(Method::POST, MISSING, move |_| Reply::ok(json!({ "events": [earlier] })));
     gil.send(vec![later.clone()]).await.ok();
     until_there(&ada, &room, &id_of(&later)).await;
     assert_eq!(stalling.received(MISSING).len(), 8, "it is asked about more rooms at once than it may be");
+    assert_eq!(same.received(MISSING).len(), 0, "it is the same server under another name");
 }
