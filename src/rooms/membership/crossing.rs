@@ -11,6 +11,11 @@ use parking_lot::Mutex;
 use ruma::{EventId, OwnedEventId, OwnedRoomId, RoomId};
 use tokio::sync::{MutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
+use crate::{
+    places::{Place, Places},
+    store::UserNo,
+};
+
 /// Locks that rooms this server is not in are spread over.
 const OUTSIDE_LOCKS: usize = 64;
 /// Notices of identity servers that are dealt with at the same time.
@@ -23,6 +28,7 @@ pub(in crate::rooms) struct Crossings {
     /// Rooms that somebody is joining through another server. As many as such joins.
     joining: Mutex<HashMap<OwnedRoomId, Weak<Turn>>>,
     outside: [Turn; OUTSIDE_LOCKS],
+    invited: Places<UserNo>,
     /// Events of other servers that this one is asked to tell the others of. As many as such requests.
     passed_on: Arc<Mutex<HashSet<OwnedEventId>>>,
     notices: Arc<Semaphore>,
@@ -33,6 +39,7 @@ impl Default for Crossings {
         Self {
             joining: Mutex::default(),
             outside: std::array::from_fn(|_| Turn::default()),
+            invited: Places::new(1),
             passed_on: Arc::default(),
             notices: Arc::new(Semaphore::new(NOTICES_MAX)),
         }
@@ -76,6 +83,12 @@ impl Crossings {
             Some(turn) => Some(turn.lock().await),
             None => None,
         }
+    }
+
+    /// Keeps others from inviting a user from outside, from when their invitations are counted until there is one more.
+    /// Taken before [`Self::outside`], never after it.
+    pub(super) async fn invited(&self, user: UserNo) -> Place {
+        self.invited.enter(user).await
     }
 
     /// From now on, when this event is added to its room, the other servers in the room are told of it.

@@ -6,6 +6,7 @@ use super::super::Rooms;
 use crate::{
     event::room_version,
     notify::Concerned,
+    places::Holder,
     store::{
         Batch, Order, Position, RoomNo, StoreError, UserNo,
         schema::rooms::{FORGOTTEN, Membership, OUTSIDE, OutsideRecord},
@@ -110,19 +111,20 @@ impl Rooms {
     }
 
     /// Whether a user may have one more invitation of a server, into a room that this server is not in. Those into rooms
-    /// that they are invited to already do not count: they are replaced.
+    /// that they are invited to already do not count: they are replaced. The caller holds the user's turn until it is
+    /// there (`Crossings::invited`).
     pub(super) async fn has_place_for_invite(
         &self,
         user: UserNo,
         room_id: &RoomId,
         server: &ServerName,
     ) -> Result<bool, StoreError> {
-        let number = self.parts.store.room(room_id).await?;
+        let (number, holder) = (self.parts.store.room(room_id).await?, Holder::of(server));
         let (mut all, mut of_server) = (0, 0);
         for ((_, room), record) in self.parts.store.prefix(&OUTSIDE, &user, Order::Ascending, OUTSIDE_MAX).await? {
             if record.membership == Membership::Invite && Some(room) != number {
                 all += 1;
-                of_server += usize::from(record.servers.first().is_some_and(|first| *first == *server));
+                of_server += usize::from(record.servers.first().is_some_and(|first| Holder::of(first) == holder));
             }
         }
         Ok(all < INVITES_MAX && of_server < INVITES_OF_SERVER_MAX)

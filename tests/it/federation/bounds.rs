@@ -21,13 +21,15 @@ async fn invite(fake: &Fake, home: &Server, target: &Client, room: usize) -> Ans
 
 #[tokio::test]
 async fn one_server_cannot_fill_somebody_s_syncs_with_invitations() {
-    let (home, fake, other) = (server(|_| {}).await, Fake::start().await, Fake::start().await);
+    let (home, fake, other) = (server(|_| {}).await, Fake::start().await, Fake::elsewhere().await);
     let (ada, bert) = (home.register("ada").await, home.register("bert").await);
     for n in 0..50 {
         invite(&fake, &home, &ada, n).await.ok();
     }
     let refused = invite(&fake, &home, &ada, 50).await.refused(403, "M_FORBIDDEN");
     assert!(refused["error"].as_str().unwrap().contains("answer other invitations"), "{refused}");
+    let same = Fake::start().await;
+    invite(&same, &home, &ada, 0).await.refused(403, "M_FORBIDDEN");
     invite(&fake, &home, &ada, 7).await.ok();
     invite(&fake, &home, &bert, 50).await.ok();
     invite(&other, &home, &ada, 0).await.ok();
@@ -36,6 +38,19 @@ async fn one_server_cannot_fill_somebody_s_syncs_with_invitations() {
     // Who answers one gets the next.
     ada.leave(&format!("!r3:{}", fake.name())).await.ok();
     invite(&fake, &home, &ada, 50).await.ok();
+}
+
+#[tokio::test]
+async fn invitations_that_come_at_the_same_time_are_no_more_than_one_after_the_other() {
+    let (home, fake) = (server(|_| {}).await, Fake::start().await);
+    let ada = home.register("ada").await;
+    for n in 0..49 {
+        invite(&fake, &home, &ada, n).await.ok();
+    }
+    let answers = futures_util::future::join_all((49..99).map(|n| invite(&fake, &home, &ada, n))).await;
+    let taken = answers.iter().filter(|answer| answer.status.is_success()).count();
+    let invited = ada.sync(None).await["rooms"]["invite"].as_object().unwrap().len();
+    assert_eq!((taken, invited), (1, 50));
 }
 
 #[tokio::test]

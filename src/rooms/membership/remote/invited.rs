@@ -69,6 +69,7 @@ impl Rooms {
             tracing::debug!(room = %invitation.room_id, %target, "an invitation to a room that is here");
             return Ok(signed);
         }
+        let _turn = self.writes.crossings.invited(user).await;
         if !self.has_place_for_invite(user, &invitation.room_id, &invitation.origin).await? {
             return Err(RoomsError::Forbidden(TOO_MANY.to_owned()));
         }
