@@ -29,6 +29,7 @@ use crate::{
         ruma::path_arguments,
         x_matrix,
     },
+    places::Holder,
     remote::keys::{KeyRing, SignedRequest, VerifyError},
 };
 
@@ -183,7 +184,7 @@ async fn authenticate<S: Federated>(
     verify(state.keys(), &headers, &request).await?;
     state.heard_from(&origin).await;
     if let Some(limiter) = state.limiter() {
-        limiter.check_name(Class::Federation, origin.as_str())?;
+        limiter.check_name(Class::Federation, Holder::of(&origin).as_str())?;
     }
     let place = state.origins().enter(&origin).ok_or_else(|| ApiError::limit_exceeded(BUSY_WAIT))?;
     Ok((origin, raw_body, place))

@@ -304,7 +304,8 @@ async fn who_floods_is_told_to_wait_and_nobody_else_is() {
         config.limits.federation_per_server = Rate::new(20, 3_600);
     })
     .await;
-    let (flood, calm) = (Fake::start().await, Fake::start().await);
+    let (flood, calm) = (Fake::start().await, Fake::elsewhere().await);
+    let same = Fake::start().await;
     let ada = home.register("ada").await;
     let room = ada.create_room(json!({ "preset": "public_chat", "room_version": "11" })).await;
     let gil = Guest::enter(&calm, &home, &room, "gil").await;
@@ -319,6 +320,11 @@ async fn who_floods_is_told_to_wait_and_nobody_else_is() {
         }
     }
     assert!(refused >= 19, "{refused}");
+    let mut also = 0;
+    for _ in 0..20 {
+        also += usize::from(same.send(&home, vec![], vec![]).await.status == 429);
+    }
+    assert!(also >= 19, "a name with another port is not another server: {also}");
     gil.say(&ada, "nobody else waits").await;
     ada.send(&room, "nor do people here").await;
     ends_well(home).await;
