@@ -110,10 +110,27 @@ impl Rooms {
         Ok(!joined)
     }
 
-    /// Whether a user may have one more invitation of a server, into a room that this server is not in. Those into rooms
-    /// that they are invited to already do not count: they are replaced. The caller holds the user's turn until it is
-    /// there (`Crossings::invited`).
-    pub(super) async fn has_place_for_invite(
+    /// Writes down that a server invites a user into a room that this server is not in. `false` when they have too many
+    /// invitations to answer.
+    pub(super) async fn put_invitation(
+        &self,
+        user: UserNo,
+        room_id: &RoomId,
+        server: &ServerName,
+        record: OutsideRecord,
+    ) -> Result<bool, StoreError> {
+        // Until it is there: those that come at the same time would all see the same count.
+        let _turn = self.writes.crossings.invited(user).await;
+        if !self.has_place_for_invite(user, room_id, server).await? {
+            return Ok(false);
+        }
+        self.put_outside(user, room_id, OutsideChange { record, follows: None }).await?;
+        Ok(true)
+    }
+
+    /// Whether a user may have one more invitation of a server. Those into rooms that they are invited to already do not
+    /// count: they are replaced.
+    async fn has_place_for_invite(
         &self,
         user: UserNo,
         room_id: &RoomId,
@@ -218,3 +235,6 @@ struct About {
 struct AboutContent {
     membership: String,
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,19 +41,6 @@ async fn one_server_cannot_fill_somebody_s_syncs_with_invitations() {
 }
 
 #[tokio::test]
-async fn invitations_that_come_at_the_same_time_are_no_more_than_one_after_the_other() {
-    let (home, fake) = (server(|_| {}).await, Fake::start().await);
-    let ada = home.register("ada").await;
-    for n in 0..49 {
-        invite(&fake, &home, &ada, n).await.ok();
-    }
-    let answers = futures_util::future::join_all((49..99).map(|n| invite(&fake, &home, &ada, n))).await;
-    let taken = answers.iter().filter(|answer| answer.status.is_success()).count();
-    let invited = ada.sync(None).await["rooms"]["invite"].as_object().unwrap().len();
-    assert_eq!((taken, invited), (1, 50));
-}
-
-#[tokio::test]
 async fn invitations_that_are_taken_back_again_and_again_leave_little_behind() {
     let (home, fake) = (server(|_| {}).await, Fake::start().await);
     let ada = home.register("ada").await;

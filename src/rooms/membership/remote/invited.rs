@@ -9,7 +9,7 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 
-use super::{super::outside::OutsideChange, knock::stripped_array};
+use super::knock::stripped_array;
 use crate::{
     event::{Pdu, content::Member, room_version, sign::cosigned, stripped},
     rooms::{Rooms, RoomsError, policy::Verb},
@@ -69,10 +69,6 @@ impl Rooms {
             tracing::debug!(room = %invitation.room_id, %target, "an invitation to a room that is here");
             return Ok(signed);
         }
-        let _turn = self.writes.crossings.invited(user).await;
-        if !self.has_place_for_invite(user, &invitation.room_id, &invitation.origin).await? {
-            return Err(RoomsError::Forbidden(TOO_MANY.to_owned()));
-        }
         let mut servers = vec![invitation.origin.to_string()];
         servers.extend(invitation.via.iter().take(SERVERS_MAX).map(ToString::to_string));
         servers.dedup();
@@ -85,7 +81,9 @@ impl Rooms {
             state: stripped_array(invitation.state.iter().map(|entry| &**entry)),
             servers,
         };
-        self.put_outside(user, &invitation.room_id, OutsideChange { record, follows: None }).await?;
+        if !self.put_invitation(user, &invitation.room_id, &invitation.origin, record).await? {
+            return Err(RoomsError::Forbidden(TOO_MANY.to_owned()));
+        }
         Ok(signed)
     }
 
