@@ -2,14 +2,23 @@
 
 use std::{num::NonZero, sync::Arc, time::Duration};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Addresses, App, StartError};
-use crate::{clock::Clock, config::Config, http::services::Services, ids::Ids};
+use crate::{
+    clock::Clock,
+    config::Config,
+    http::{ServeOptions, services::Services},
+    ids::Ids,
+};
 
 /// Threads for work that waits for the disk or hashes passwords. Each kind is bounded on its own already; this is
 /// the bound of their sum.
 const BLOCKING_THREADS_MAX: usize = 64;
+
+/// Open files besides connections: the database's, content that is sent or received, requests to other servers.
+const OTHER_FILES: u64 = 4_000;
 
 /// How long such work may go on when everything else has ended.
 const BLOCKING_END: Duration = Duration::from_millis(200);
@@ -31,6 +40,7 @@ where
     F: Future<Output = Result<(), StartError>>,
 {
     spare_memory();
+    allow_files();
     let workers = std::thread::available_parallelism().map_or(2, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -48,6 +58,26 @@ where
 fn spare_memory() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::debug!(%error, "huge pages stay on");
+    }
+}
+
+/// Takes all the open files that the system grants: systemd and most shells allow 1,024 to who does not ask for more, and
+/// every connection is one.
+fn allow_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let all = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        match setrlimit(Resource::Nofile, all) {
+            Ok(()) => limit = all,
+            Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+        }
+    }
+    let needed = ServeOptions::default().connections_max as u64 + OTHER_FILES;
+    match limit.current {
+        Some(files) if files < needed => {
+            tracing::warn!(files, needed, "few files may be open at once; raise the limit (LimitNOFILE, ulimit -n)");
+        }
+        files => tracing::debug!(?files, "files that may be open at once"),
     }
 }
 

@@ -64,12 +64,24 @@ impl BoundedBody {
     ///
     /// # Errors
     /// As [`BoundedBody::next_piece`], and 408 when the whole takes more than a minute.
-    pub async fn collect(mut self) -> Result<Bytes, ApiError> {
-        tokio::time::timeout(BODY_TIME_MAX, self.gather()).await.map_err(|_| ApiError::request_timeout())?
+    pub async fn collect(self) -> Result<Bytes, ApiError> {
+        self.collect_counted(|_| Ok(())).await
     }
 
-    async fn gather(&mut self) -> Result<Bytes, ApiError> {
+    /// The same, if `count` agrees to the bytes of each piece as it comes.
+    ///
+    /// # Errors
+    /// As [`BoundedBody::collect`], and what `count` says.
+    pub async fn collect_counted(
+        mut self,
+        count: impl FnMut(usize) -> Result<(), ApiError>,
+    ) -> Result<Bytes, ApiError> {
+        tokio::time::timeout(BODY_TIME_MAX, self.gather(count)).await.map_err(|_| ApiError::request_timeout())?
+    }
+
+    async fn gather(&mut self, mut count: impl FnMut(usize) -> Result<(), ApiError>) -> Result<Bytes, ApiError> {
         let Some(first) = self.next_piece().await? else { return Ok(Bytes::new()) };
+        count(first.len())?;
         // Nearly every body is one piece: no copy.
         if first.len() == self.declared {
             return Ok(first);
@@ -77,6 +89,7 @@ impl BoundedBody {
         let mut whole = BytesMut::with_capacity(self.declared.clamp(first.len(), RESERVE_BYTES_MAX.max(first.len())));
         whole.extend_from_slice(&first);
         while let Some(piece) = self.next_piece().await? {
+            count(piece.len())?;
             whole.extend_from_slice(&piece);
         }
         Ok(whole.freeze())

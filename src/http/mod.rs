@@ -7,15 +7,16 @@
 //! | `address`, `request_id`, `cors`, `metrics`, `health` | its parts |
 //! | `ruma`, `extract` | extractors: a ruma request, or a session and raw bytes |
 //! | `auth`, `access` | who asks, and what guests, locked and suspended accounts may ask |
-//! | `signed`, `x_matrix`, `origins` | which server asks: `X-Matrix` signatures, and how many requests of one are answered at once |
+//! | `signed`, `x_matrix`, `unverified`, `origins` | which server asks: `X-Matrix` signatures, what is held before they are checked, and how many requests of one are answered at once |
 //! | `body`, `json` | bodies read within bounds, JSON checked before it is parsed |
 //! | `limit`, `class` | rate limits per account and per address |
-//! | `error`, `refusal`, `reply`, `fallback` | answers |
+//! | `error`, `refusal`, `reply`, `chunks`, `fallback` | answers |
 
 pub mod access;
 pub mod address;
 pub mod auth;
 pub mod body;
+pub mod chunks;
 pub mod class;
 pub mod cors;
 pub mod error;
@@ -35,6 +36,7 @@ pub mod services;
 pub mod signed;
 pub mod tls;
 pub mod trace;
+pub mod unverified;
 mod x_matrix;
 
 #[cfg(test)]
@@ -45,6 +47,7 @@ pub use self::{
     address::{ClientAddress, TrustedProxies},
     auth::{Appservice, Authenticate, Credentials, Session},
     body::{BODY_BYTES_MAX, BoundedBody},
+    chunks::{ChunkWriter, file_body, json_chunks, json_chunks_holding},
     class::Class,
     error::ApiError,
     extract::{Auth, JsonBody, OptionalAuth, PathArgs, Query},
@@ -53,11 +56,12 @@ pub use self::{
     limit::Limiter,
     metrics::{Metrics, operations},
     origins::{OriginPlace, Origins},
-    reply::{ChunkWriter, JsonBytes, Reply, empty_json, json_chunks, json_stream},
+    reply::{JsonBytes, Reply, empty_json, json_stream},
     request_id::RequestId,
     ruma::Ruma,
     serve::{Listener, ServeOptions, serve},
     signed::{Federated, FederationOn, Signed, SignedRaw},
     tls::{Acme, AcmeOptions, CertificateError, CertificateFiles, Tls},
     trace::{Entry, pass},
+    unverified::Unverified,
 };

@@ -1,32 +1,17 @@
-//! Answers: ruma's types, JSON assembled by hand, and JSON written piece by piece.
-
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+//! Answers: ruma's types, and JSON assembled by hand.
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, TryStream, stream};
+use futures_util::TryStream;
 use http::{HeaderValue, StatusCode, header};
 use ruma::api::{OutgoingResponse, OutgoingResponseExt as _};
-use tokio::sync::mpsc;
 
 use crate::http::error::ApiError;
 
 const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// A piece of a streamed answer is sent when it has grown to this size.
-const CHUNK_BYTES: usize = 32 * 1024;
-
-/// Pieces that may wait for a slow reader; then the writer waits.
-const CHUNKS_WAITING_MAX: usize = 2;
 
 /// The answer of an endpoint as ruma describes it.
 #[derive(Debug)]
@@ -96,87 +81,6 @@ where
     response
 }
 
-/// 200 with JSON that a task writes while the client reads.
-///
-/// The writer waits for slow readers, so an answer never stands in memory as a whole. Dropping the writer without
-/// [`ChunkWriter::finish`] cuts the answer short.
-pub fn json_chunks() -> (ChunkWriter, Response) {
-    let (sender, receiver) = mpsc::channel(CHUNKS_WAITING_MAX);
-    let finished = Arc::new(AtomicBool::new(false));
-    let writer = ChunkWriter { buffer: BytesMut::new(), sender, finished: Arc::clone(&finished) };
-    (writer, json_stream(received(receiver, finished)))
-}
-
-/// The pieces of a [`ChunkWriter`], closed by an error unless it finished.
-fn received(
-    mut receiver: mpsc::Receiver<Bytes>,
-    finished: Arc<AtomicBool>,
-) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let mut cut = false;
-    stream::poll_fn(move |context| {
-        if cut {
-            return std::task::Poll::Ready(None);
-        }
-        receiver.poll_recv(context).map(|piece| match piece {
-            Some(piece) => Some(Ok(piece)),
-            None if finished.load(Ordering::Acquire) => None,
-            None => {
-                cut = true;
-                Some(Err(io::Error::other("the answer was not finished")))
-            }
-        })
-    })
-}
-
-/// Writes the body of a streamed answer; see [`json_chunks`].
-#[derive(Debug)]
-pub struct ChunkWriter {
-    buffer: BytesMut,
-    sender: mpsc::Sender<Bytes>,
-    finished: Arc<AtomicBool>,
-}
-
-/// The client has gone; what is still to be written interests nobody.
-#[derive(Debug, thiserror::Error)]
-#[error("the client has closed the connection")]
-pub struct ReaderGone;
-
-impl ChunkWriter {
-    /// Appends bytes, and sends what has gathered once it is worth it.
-    ///
-    /// # Errors
-    /// [`ReaderGone`] when the client has gone.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ReaderGone> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() < CHUNK_BYTES {
-            return Ok(());
-        }
-        self.flush().await
-    }
-
-    /// Sends what has gathered.
-    ///
-    /// # Errors
-    /// [`ReaderGone`] when the client has gone.
-    pub async fn flush(&mut self) -> Result<(), ReaderGone> {
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
-        let piece = self.buffer.split().freeze();
-        self.sender.send(piece).await.map_err(|_| ReaderGone)
-    }
-
-    /// Sends the rest and ends the answer.
-    ///
-    /// # Errors
-    /// [`ReaderGone`] when the client has gone.
-    pub async fn finish(mut self) -> Result<(), ReaderGone> {
-        self.flush().await?;
-        self.finished.store(true, Ordering::Release);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 mod tests {
@@ -197,39 +101,5 @@ mod tests {
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(value["user_id"], "@a:b");
-    }
-
-    #[tokio::test]
-    async fn chunks_arrive_in_order() {
-        let (mut writer, response) = json_chunks();
-        let task = tokio::spawn(async move {
-            writer.write(b"[").await.unwrap();
-            for _ in 0..40_000 {
-                writer.write(b"1234,").await.unwrap();
-            }
-            writer.write(b"0]").await.unwrap();
-            writer.finish().await.unwrap();
-        });
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        task.await.unwrap();
-        let numbers: Vec<u32> = serde_json::from_slice(&body).unwrap();
-        assert_eq!(numbers.len(), 40_001);
-    }
-
-    #[tokio::test]
-    async fn an_unfinished_answer_is_an_error() {
-        let (mut writer, response) = json_chunks();
-        writer.write(b"{\"half\":").await.unwrap();
-        writer.flush().await.unwrap();
-        drop(writer);
-        assert!(response.into_body().collect().await.is_err());
-    }
-
-    #[tokio::test]
-    async fn the_writer_learns_that_the_reader_has_gone() {
-        let (mut writer, response) = json_chunks();
-        drop(response);
-        writer.write(b"x").await.unwrap();
-        assert!(writer.flush().await.is_err());
     }
 }

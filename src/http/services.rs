@@ -10,7 +10,7 @@ use crate::{
     config::{self, Config},
     event::SigningKey,
     federation::Federation,
-    http::{ApiError, Authenticate, Credentials, Federated, Health, Limiter, Metrics, Origins, Session},
+    http::{ApiError, Authenticate, Credentials, Federated, Health, Limiter, Metrics, Origins, Session, Unverified},
     ids::Ids,
     media::Media,
     notify::Notifier,
@@ -64,6 +64,8 @@ pub struct Services {
     pub limiter: Limiter,
     /// Which servers are being answered.
     pub origins: Origins,
+    /// What is held of requests before it is known whose they are.
+    pub unverified: Unverified,
     /// Figures for Prometheus.
     pub metrics: Arc<Metrics>,
     /// Whether the server is well.
@@ -102,6 +104,10 @@ impl Federated for Services {
 
     fn origins(&self) -> &Origins {
         &self.origins
+    }
+
+    fn unverified(&self) -> &Unverified {
+        &self.unverified
     }
 
     async fn heard_from(&self, origin: &ServerName) {

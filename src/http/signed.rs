@@ -27,6 +27,7 @@ use crate::{
         error::ApiError,
         origins::{OriginPlace, Origins},
         ruma::path_arguments,
+        unverified::Unverified,
         x_matrix,
     },
     places::Holder,
@@ -55,6 +56,9 @@ pub trait Federated: Authenticate {
     /// Who is being answered.
     fn origins(&self) -> &Origins;
 
+    /// What bodies may take before it is known whose they are.
+    fn unverified(&self) -> &Unverified;
+
     /// A server has just proved that it is up.
     fn heard_from(&self, origin: &ServerName) -> impl Future<Output = ()> + Send;
 }
@@ -70,6 +74,10 @@ impl<T: Federated> Federated for Arc<T> {
 
     fn origins(&self) -> &Origins {
         T::origins(self)
+    }
+
+    fn unverified(&self) -> &Unverified {
+        T::unverified(self)
     }
 
     fn heard_from(&self, origin: &ServerName) -> impl Future<Output = ()> + Send {
@@ -168,13 +176,15 @@ async fn authenticate<S: Federated>(
     let headers = signatures_of(&parts.headers)?;
     let origin = check_names(state, &headers)?;
     // Before the signature is checked, the name is only a claim, and must not use up what is its owner's.
+    let ClientAddress(address) = ClientAddress::of(&parts.extensions);
     if let Some(limiter) = state.limiter() {
-        limiter.check_address(Class::Federation, ClientAddress::of(&parts.extensions).0)?;
+        limiter.check_address(Class::Federation, address)?;
     }
+    let mut held = state.unverified().body_from(address);
     let raw_body = if parts.method == Method::GET {
         Bytes::new()
     } else {
-        BoundedBody::new(&parts.headers, body, body_bytes_max(parts))?.collect().await?
+        BoundedBody::new(&parts.headers, body, body_bytes_max(parts))?.collect_counted(|bytes| held.add(bytes)).await?
     };
     let request = SignedRequest {
         method: parts.method.clone(),
@@ -182,6 +192,7 @@ async fn authenticate<S: Federated>(
         body: raw_body.clone(),
     };
     verify(state.keys(), &headers, &request).await?;
+    drop(held);
     state.heard_from(&origin).await;
     if let Some(limiter) = state.limiter() {
         limiter.check_name(Class::Federation, Holder::of(&origin).as_str())?;

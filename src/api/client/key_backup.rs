@@ -328,8 +328,8 @@ fn shown(session: &BackupSession) -> String {
 /// Why an answer was not finished: its reader has gone, or the store failed, which the store has logged.
 struct Unfinished;
 
-impl From<crate::http::reply::ReaderGone> for Unfinished {
-    fn from(_: crate::http::reply::ReaderGone) -> Self {
+impl From<crate::http::chunks::ReaderGone> for Unfinished {
+    fn from(_: crate::http::chunks::ReaderGone) -> Self {
         Self
     }
 }

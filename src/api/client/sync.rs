@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::{
-    http::{ApiError, Auth, JsonBytes, Query, json_chunks, reply::ReaderGone, services::Services},
+    http::{ApiError, Auth, JsonBytes, Query, chunks::ReaderGone, json_chunks, services::Services},
     sync::{Filters, Request, SyncError, token},
     users::Session,
 };

@@ -41,7 +41,7 @@ pub async fn get_event_authorization(
 ) -> Result<Response, ApiError> {
     let reader = reader_of(&services, &request.origin, &request.body.room_id).await?;
     let chain = reader.event_auth(&request.body.event_id).await?.ok_or_else(no_event)?;
-    Ok(written::events(services, reader.room, vec![("auth_chain", chain)]))
+    Ok(written::events(services, reader.room, vec![("auth_chain", chain)], request.place))
 }
 
 /// 404 for whatever keeps an event from a server.

@@ -12,7 +12,7 @@ use ruma::{
 };
 
 use crate::{
-    http::{ApiError, ChunkWriter, Reply, Signed, json_chunks, services::Services},
+    http::{ApiError, ChunkWriter, Reply, Signed, json_chunks_holding, services::Services},
     rooms::{Handed, JoinAnswer},
     store::EventNo,
 };
@@ -68,13 +68,11 @@ async fn accept(services: Arc<Services>, request: Signed<SendRequest>, form: For
     let SendRequest { room_id, event_id, pdu, omit_members, .. } = &request.body;
     let handed = Handed { origin: &request.origin, room_id, event_id, event: pdu };
     let answer = services.rooms.accept_join(&handed, *omit_members && form == Form::Object).await?;
-    let (writer, response) = json_chunks();
-    let place = request.place;
+    let (writer, response) = json_chunks_holding(request.place);
     tokio::spawn(async move {
         if let Err(error) = write(&services, answer, form, writer).await {
             tracing::debug!(%error, "an answer to a join was cut short");
         }
-        drop(place);
     });
     Ok(response)
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{body::Body, extract::State, response::Response};
-use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use axum::{extract::State, response::Response};
 use http::{HeaderValue, header};
 use ruma::{
     ServerName,
@@ -13,16 +11,13 @@ use ruma::{
     },
 };
 use tokio::io::AsyncReadExt as _;
-use tokio_util::io::ReaderStream;
 
 use crate::{
     api::client::media::{content::disposition, wanted},
-    http::{ApiError, Signed, services::Services},
+    http::{ApiError, OriginPlace, Signed, file_body, services::Services},
     media::Content,
 };
 
-/// How much is read from the disk at a time.
-const PIECE_BYTES: usize = 64 * 1024;
 /// Letters of the line between the parts of an answer: it does not happen to stand in content.
 const BOUNDARY_LETTERS: usize = 40;
 
@@ -39,7 +34,7 @@ pub async fn get_content(
     let get_content_v1::Request { media_id, timeout_ms, .. } = request.body;
     check_uploader(&services, &request.origin, &media_id).await?;
     let found = services.media.download(&services.config.server.name, &media_id, timeout_ms).await?;
-    parts(&services, found.ok_or_else(unknown)?)
+    parts(&services, found.ok_or_else(unknown)?, request.place)
 }
 
 /// `GET /_matrix/federation/v1/media/thumbnail/{mediaId}`: a smaller image of content of this server.
@@ -56,7 +51,7 @@ pub async fn get_content_thumbnail(
     check_uploader(&services, &request.origin, &media_id).await?;
     let wanted = wanted(method.as_ref(), width, height)?;
     let found = services.media.thumbnail(&services.config.server.name, &media_id, wanted, timeout_ms).await?;
-    parts(&services, found.ok_or_else(unknown)?)
+    parts(&services, found.ok_or_else(unknown)?, request.place)
 }
 
 /// What hidden people upload does not leave this server: their pictures would tell of them.
@@ -71,7 +66,7 @@ async fn check_uploader(services: &Services, origin: &ServerName, id: &str) -> R
 }
 
 /// `multipart/mixed`: an empty object about the content, then the content.
-fn parts(services: &Services, content: Content) -> Result<Response, ApiError> {
+fn parts(services: &Services, content: Content, place: OriginPlace) -> Result<Response, ApiError> {
     let boundary = services.ids.opaque(BOUNDARY_LETTERS);
     let disposition = disposition(&content);
     let head = format!(
@@ -82,9 +77,7 @@ fn parts(services: &Services, content: Content) -> Result<Response, ApiError> {
     let tail = format!("\r\n--{boundary}--\r\n");
     let length = content.size.saturating_add((head.len() + tail.len()) as u64);
     let file = tokio::fs::File::from_std(content.file).take(content.size);
-    let once = |text: String| stream::once(async move { Ok::<_, std::io::Error>(Bytes::from(text)) });
-    let body = once(head).chain(ReaderStream::with_capacity(file, PIECE_BYTES)).chain(once(tail));
-    let mut response = Response::new(Body::from_stream(body));
+    let mut response = Response::new(file_body(head, file, tail, place));
     let kind = format!("multipart/mixed; boundary={boundary}");
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::try_from(kind).map_err(ApiError::internal)?);

@@ -31,7 +31,7 @@ pub async fn get_room_state(
     let (reader, state) =
         state_before(&services, &request.origin, &request.body.room_id, &request.body.event_id).await?;
     let chain = reader.auth_chain(&state).await?;
-    Ok(written::events(services, reader.room, vec![("auth_chain", chain), ("pdus", state)]))
+    Ok(written::events(services, reader.room, vec![("auth_chain", chain), ("pdus", state)], request.place))
 }
 
 /// `GET /_matrix/federation/v1/state_ids/{roomId}`: the same, as ids.
@@ -47,7 +47,7 @@ pub async fn get_room_state_ids(
     let (reader, state) =
         state_before(&services, &request.origin, &request.body.room_id, &request.body.event_id).await?;
     let chain = reader.auth_chain(&state).await?;
-    Ok(written::ids(services, reader.room, vec![("auth_chain_ids", chain), ("pdu_ids", state)]))
+    Ok(written::ids(services, reader.room, vec![("auth_chain_ids", chain), ("pdu_ids", state)], request.place))
 }
 
 /// While the room's members are being fetched, its states are not known: who asks waits, and is looked at once more then.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::response::Response;
 
 use crate::{
-    http::{ApiError, ChunkWriter, JsonBytes, json_chunks, services::Services},
+    http::{ApiError, ChunkWriter, JsonBytes, OriginPlace, json_chunks_holding, services::Services},
     rooms::Room,
     store::EventNo,
 };
@@ -32,23 +32,21 @@ pub(super) fn join<'a>(out: &mut Vec<u8>, texts: impl IntoIterator<Item = &'a st
     }
 }
 
-/// Lists of many events of a room, read while the other server reads.
-pub(super) fn events(services: Arc<Services>, room: Arc<Room>, lists: Vec<(&'static str, Vec<EventNo>)>) -> Response {
-    stream(services, room, lists, false)
+/// Lists of events, each under its name in the answer.
+type Lists = Vec<(&'static str, Vec<EventNo>)>;
+
+/// Lists of many events of a room, read while the other server reads; so long it has its place.
+pub(super) fn events(services: Arc<Services>, room: Arc<Room>, lists: Lists, place: OriginPlace) -> Response {
+    stream(services, room, lists, place, false)
 }
 
 /// Lists of the ids of many events of a room.
-pub(super) fn ids(services: Arc<Services>, room: Arc<Room>, lists: Vec<(&'static str, Vec<EventNo>)>) -> Response {
-    stream(services, room, lists, true)
+pub(super) fn ids(services: Arc<Services>, room: Arc<Room>, lists: Lists, place: OriginPlace) -> Response {
+    stream(services, room, lists, place, true)
 }
 
-fn stream(
-    services: Arc<Services>,
-    room: Arc<Room>,
-    lists: Vec<(&'static str, Vec<EventNo>)>,
-    only_ids: bool,
-) -> Response {
-    let (writer, response) = json_chunks();
+fn stream(services: Arc<Services>, room: Arc<Room>, lists: Lists, place: OriginPlace, only_ids: bool) -> Response {
+    let (writer, response) = json_chunks_holding(place);
     tokio::spawn(async move {
         if let Err(error) = write(&services, &room, lists, only_ids, writer).await {
             tracing::debug!(%error, "a list of events was cut short");
@@ -60,7 +58,7 @@ fn stream(
 async fn write(
     services: &Services,
     room: &Room,
-    lists: Vec<(&'static str, Vec<EventNo>)>,
+    lists: Lists,
     only_ids: bool,
     mut writer: ChunkWriter,
 ) -> Result<(), ApiError> {

@@ -1,11 +1,14 @@
 //! Who may ask as a server: requests of others, genuine and not.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{Router, body::Body, extract::State, routing::put};
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use http::{Method, Request};
 use ruma::{ServerName, api::federation, server_name};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
 use super::fixture::{code, read, unlimited};
@@ -14,7 +17,7 @@ use crate::{
     event::SigningKey,
     http::{
         ApiError, Authenticate, Class, Credentials, Entry, Federated, FederationOn, JsonBytes, Limiter, Metrics,
-        Origins, Session, Signed, TrustedProxies, limit::Rates,
+        Origins, Session, Signed, TrustedProxies, Unverified, address::Peer, limit::Rates,
     },
     remote::keys::{
         KeyRing,
@@ -29,6 +32,7 @@ struct Server {
     fixture: Fixture,
     limiter: Limiter,
     origins: Origins,
+    unverified: Unverified,
     heard: parking_lot::Mutex<Vec<String>>,
 }
 
@@ -53,6 +57,10 @@ impl Federated for Server {
 
     fn origins(&self) -> &Origins {
         &self.origins
+    }
+
+    fn unverified(&self) -> &Unverified {
+        &self.unverified
     }
 
     async fn heard_from(&self, origin: &ServerName) {
@@ -89,8 +97,13 @@ impl School {
         for server in [a(), server_name!("b.example"), server_name!("c.example")] {
             fixture.network.publish(server, document(&[&key(server, 1)], &[], NOW_MS + DAY_MS));
         }
-        let server =
-            Arc::new(Server { fixture, limiter, origins: Origins::default(), heard: parking_lot::Mutex::default() });
+        let server = Arc::new(Server {
+            fixture,
+            limiter,
+            origins: Origins::default(),
+            unverified: Unverified::default(),
+            heard: parking_lot::Mutex::default(),
+        });
         let entry = Entry { metrics: Metrics::new(), proxies: Arc::new(TrustedProxies::new(Vec::new())) };
         let router = Router::new()
             .route("/_matrix/federation/v1/send/{id}", put(send))
@@ -299,4 +312,57 @@ async fn an_address_that_floods_is_slowed_before_signatures_are_checked() {
     }
     assert_eq!(statuses, [401, 401, 401, 429, 429]);
     assert_eq!(school.server.fixture.network.times_asked(), 3);
+}
+
+/// A request whose body has come as far as this and goes no further until the sender is dropped.
+fn held_up(school: &School, address: &str, bytes: usize) -> (impl Future<Output = u16> + use<>, oneshot::Sender<()>) {
+    let (going, gone) = oneshot::channel::<()>();
+    let pieces: Vec<_> = std::iter::repeat_n(Bytes::from(vec![b' '; 16 * 1024]), bytes / (16 * 1024)).collect();
+    let body = stream::iter(pieces.into_iter().map(Ok::<_, std::io::Error>))
+        .chain(stream::once(async { gone.await.map(|()| Bytes::new()).map_err(std::io::Error::other) }));
+    let request = Request::put(SEND).header("authorization", header(&key(a(), 1), SEND, TRANSACTION));
+    let mut request = request.body(Body::from_stream(body)).unwrap();
+    request.extensions_mut().insert(Peer((address.parse::<IpAddr>().unwrap(), 1).into()));
+    let answer = school.router.clone().oneshot(request);
+    (async move { answer.await.unwrap().status().as_u16() }, going)
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_verified_yet_have_a_bound_together() {
+    const MIB: usize = 1024 * 1024;
+    let school = School::new();
+    let begin = async |address: &str, bytes: usize| {
+        let (asking, going) = held_up(&school, address, bytes);
+        let mut asking = Box::pin(asking);
+        // All that is to come is there already.
+        for _ in 0..2_000 {
+            if let Some(status) = (&mut asking).now_or_never() {
+                return Err(status);
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok((asking, going))
+    };
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        waiting.push(begin("2001:db8::1", 9 * MIB).await.ok().unwrap());
+    }
+    assert_eq!(begin("2001:db8::2", 9 * MIB).await.err(), Some(429), "a quarter for one network");
+    assert!(begin("2001:db8::2", 32 * 1024).await.is_ok(), "but small ones come in");
+    for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+        for _ in 0..3 {
+            waiting.push(begin(address, 9 * MIB).await.ok().unwrap());
+        }
+    }
+    waiting.push(begin("192.0.2.4", 9 * MIB).await.ok().unwrap());
+    waiting.push(begin("192.0.2.4", 9 * MIB).await.ok().unwrap());
+    assert_eq!(begin("192.0.2.5", 9 * MIB).await.err(), Some(429), "that is 126 MiB");
+    let (status, answer) = school.ask(SEND, &[header(&key(a(), 1), SEND, TRANSACTION)], TRANSACTION).await;
+    assert_eq!(status, 200, "{answer}");
+    // Who gives up gives it back.
+    for (asking, going) in waiting {
+        drop(going);
+        assert_eq!(asking.await, 400);
+    }
+    assert!(begin("192.0.2.5", 9 * MIB).await.is_ok());
 }

@@ -14,6 +14,7 @@
 //! - `third_party`: people of whom only an e-mail address is known; `identity`: who knows whose it is
 //! - `policy_server`: rooms where a server looks at every event first
 //! - `faults`, `killed`, `killed_to_device`: what goes wrong there and here
+//! - `slow`: who does not read what is answered
 //! - `outbound`, `outbound_failures`, `outbound_crash`: what goes to other servers
 
 mod authority;
@@ -52,6 +53,7 @@ mod restricted;
 mod retention;
 mod review;
 mod security;
+mod slow;
 mod third_party;
 mod to_device;
 

@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod chat;
+mod files;
 mod process;
 mod restart;

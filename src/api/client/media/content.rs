@@ -6,15 +6,11 @@ use axum::{body::Body, response::Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ruma::http_headers::{ContentDisposition, ContentDispositionType};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
-use tokio_util::io::ReaderStream;
 
 use crate::{
-    http::ApiError,
+    http::{ApiError, file_body},
     media::{Content, is_inline},
 };
-
-/// How much is read from the disk at a time.
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// Nothing in content may run, whatever it claims to be. The specification's policy.
 const POLICY: &str = "sandbox; default-src 'none'; script-src 'none'; plugin-types application/pdf; \
@@ -72,7 +68,7 @@ pub(super) async fn serve(content: Content, asked: &HeaderMap) -> Result<Respons
     if part.start > 0 {
         file.seek(SeekFrom::Start(part.start)).await.map_err(ApiError::internal)?;
     }
-    *response.body_mut() = Body::from_stream(ReaderStream::with_capacity(file.take(length), PIECE_BYTES));
+    *response.body_mut() = file_body("", file.take(length), "", ());
     Ok(response)
 }
 
