@@ -1,6 +1,7 @@
 //! What becomes of a room that was joined without its members when they are there.
 //!
-//! Every state since the join lacked members, and may hold some that an event only claimed. So each event's states are
+//! Who leaves before that and comes back has stayed there several times, and the states of each stay lack members: it is
+//! begun at the oldest of them. Every state since a join lacked members, and may hold some that an event only claimed. So each event's states are
 //! made anew, in the order of the timeline, from the whole state before the join; an event that they do not allow
 //! changes nothing any more. Rows of members say then what they would say had the whole state come with the join.
 
@@ -15,7 +16,7 @@ use crate::{
     store::{
         Batch, Event, EventNo, Order, StoreError, UserNo,
         events::StatesAt,
-        schema::rooms::{HEADS, HeadRecord, PARTIAL, PartialRecord, STANDS, StandRecord, TIMELINE},
+        schema::rooms::{HEADS, HeadRecord, PARTIAL, PartialRecord, STANDS, STAYS, StandRecord, TIMELINE},
         state_tree::{StateChange, StateRoot},
     },
     users::mark_met,
@@ -24,11 +25,21 @@ use crate::{
 /// Events of the timeline that are read at once.
 const PAGE: usize = 500;
 
+/// A time from this server's join on, whose states lack members.
+pub(super) struct Stay {
+    pub(super) join: Arc<Event>,
+    /// Its newest event, if it is over.
+    pub(super) last: Option<Arc<Event>>,
+    /// The state before the join, with all members.
+    pub(super) whole: StateRoot,
+}
+
 /// The states made anew so far.
+#[derive(Default)]
 struct Course {
     /// The state before the join.
     whole: StateRoot,
-    /// After each event since.
+    /// After each event since the first.
     after: HashMap<EventNo, StateRoot>,
     /// Events that were rejected by states with members that were only claimed, and that the true ones allow.
     acquitted: Vec<EventNo>,
@@ -38,7 +49,8 @@ struct Course {
 }
 
 impl Writer {
-    /// Brings in the members of a room that was joined without them. `whole` is the state before the join.
+    /// Brings in the members of a room that was joined without them: of these stays, the oldest first. If the last one goes
+    /// on, `record` says so, and the room is whole afterwards.
     ///
     /// `false` means that the room is as it was, but for events that were rejected wrongly, and the same is to be done once
     /// more. They are acquitted, if the caller `acquits`, in a commit of their own: who resolves states looks at what is
@@ -46,36 +58,49 @@ impl Writer {
     pub(super) async fn complete(
         &mut self,
         record: &PartialRecord,
-        join: &Event,
-        whole: StateRoot,
+        stays: &[Stay],
         acquits: bool,
     ) -> Result<bool, RoomsError> {
-        let mut course =
-            Course { whole, after: HashMap::new(), acquitted: Vec::new(), ends: Vec::new(), state: StateRoot::EMPTY };
-        let mut from = join.order;
-        loop {
-            let (room, store) = (self.room.number, self.rooms.store().clone());
-            let page = store.range(&TIMELINE, &(room, from), &(room, i64::MAX), Order::Ascending, PAGE).await?;
-            let Some(((_, last), _)) = page.last() else { break };
-            from = last.saturating_add(1);
-            for (_, number) in page {
-                let event = self.rooms.parts.events.require(room, number).await?;
-                self.judge_in_turn(event, join, &mut course).await?;
-            }
+        let mut course = Course::default();
+        for stay in stays {
+            course = Course { whole: stay.whole, ends: Vec::new(), state: StateRoot::EMPTY, ..course };
+            self.go_through(stay, &mut course).await?;
         }
-        self.judge_refused(join, &mut course).await?;
         if acquits && !course.acquitted.is_empty() {
             self.acquit(&course.acquitted).await?;
             return Ok(false);
         }
-        let changes = self.stand_anew(&mut course).await?;
-        let told: HashSet<_> = self.view.servers.iter().map(|(server, _)| *server).collect();
-        self.take_effect(changes, join).await?;
-        if self.view.servers.iter().any(|(server, _)| !told.contains(server)) {
-            self.introduce_members();
+        for stay in stays {
+            if stay.last.is_some() {
+                self.batch.delete(&STAYS, &(self.room.number, stay.join.number));
+                continue;
+            }
+            let changes = self.stand_anew(&mut course).await?;
+            let told: HashSet<_> = self.view.servers.iter().map(|(server, _)| *server).collect();
+            self.take_effect(changes, &stay.join).await?;
+            if self.view.servers.iter().any(|(server, _)| !told.contains(server)) {
+                self.introduce_members();
+            }
+            self.end_partial(record).await?;
         }
-        self.end_partial(record).await?;
         Ok(true)
+    }
+
+    /// Judges all events of a stay anew.
+    async fn go_through(&mut self, stay: &Stay, course: &mut Course) -> Result<(), RoomsError> {
+        let (room, store) = (self.room.number, self.rooms.store().clone());
+        let end = stay.last.as_ref().map_or(i64::MAX, |last| last.order.saturating_add(1));
+        let mut from = stay.join.order;
+        while from < end {
+            let page = store.range(&TIMELINE, &(room, from), &(room, end), Order::Ascending, PAGE).await?;
+            let Some(((_, read), _)) = page.last() else { break };
+            from = read.saturating_add(1);
+            for (_, number) in page {
+                let event = self.rooms.parts.events.require(room, number).await?;
+                self.judge_in_turn(event, &stay.join, course).await?;
+            }
+        }
+        self.judge_refused(stay, course).await
     }
 
     /// Events count for those that stand on them, as if they had come too late to be shown.
@@ -121,18 +146,19 @@ impl Writer {
     }
 
     /// Judges those anew that do not count and on which nothing stands: something may later.
-    async fn judge_refused(&mut self, join: &Event, course: &mut Course) -> Result<(), RoomsError> {
+    async fn judge_refused(&mut self, stay: &Stay, course: &mut Course) -> Result<(), RoomsError> {
         let events = self.rooms.parts.events.clone();
-        let mut next = join.number.0.checked_add(1).map(EventNo);
-        while let Some(from) = next {
+        let last = stay.last.as_ref().map_or(EventNo(u64::MAX), |last| last.number);
+        let mut next = stay.join.number.0.checked_add(1).map(EventNo);
+        while let Some(from) = next.filter(|from| *from <= last) {
             let (refused, more) = events.refused_from(self.room.number, from, PAGE).await?;
             for number in refused {
-                if course.after.contains_key(&number) {
+                if number > last || course.after.contains_key(&number) {
                     continue;
                 }
                 let event = events.require(self.room.number, number).await?;
                 if is_refused(&event) {
-                    self.judge_in_turn(event, join, course).await?;
+                    self.judge_in_turn(event, &stay.join, course).await?;
                 }
             }
             next = more;
@@ -280,8 +306,8 @@ impl Writer {
         Ok(())
     }
 
-    /// The room is no longer one of which members are missing: they are known, or not wanted any more.
-    pub(super) async fn end_partial(&mut self, record: &PartialRecord) -> Result<(), StoreError> {
+    /// The room is no longer one of which members are missing.
+    async fn end_partial(&mut self, record: &PartialRecord) -> Result<(), StoreError> {
         let servers: Vec<_> = record.server_names().collect();
         let rows = self.release_servers(servers.iter().map(AsRef::as_ref)).await?;
         self.view.partial = false;

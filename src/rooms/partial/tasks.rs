@@ -1,5 +1,5 @@
 //! Fetching the members of a room that was joined without them: in the background, one server after the other, until it
-//! succeeds or nobody of this server is in the room any more. It goes on after a restart.
+//! succeeds or nobody of this server is in the room any more: who comes back has it begun again. It goes on after a restart.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,12 +12,16 @@ use parking_lot::Mutex;
 use ruma::{OwnedServerName, ServerName, events::StateEventType};
 use tokio::sync::{Notify, Semaphore};
 
-use super::persist::{Attempt, PAUSE, PAUSE_MAX, persist};
+use super::{
+    complete::Stay,
+    persist::{Attempt, PAUSE, PAUSE_MAX, persist},
+    servers::STAYS_MAX,
+};
 use crate::{
     rooms::{Room, Rooms, RoomsError, receive::ReceiveError, registry::LIST_MAX, writer::settled},
     store::{
-        Batch, Event, Order, RoomNo, StoreError,
-        schema::rooms::{PARTIAL, PartialRecord},
+        Batch, Event, EventNo, Order, RoomNo, StoreError,
+        schema::rooms::{PARTIAL, PartialRecord, STAYS},
         state_tree::StateRoot,
     },
 };
@@ -28,8 +32,13 @@ const AT_ONCE: usize = 2;
 const SERVERS_MAX: usize = 5;
 /// How long a server may take to give them.
 const TIME_MAX: Duration = Duration::from_mins(5);
+/// How long the members of now wait for those of earlier stays, which need not come at once.
+const EARLIER_TIME: Duration = Duration::from_mins(1);
 /// How often events that were rejected are looked at again, when others turn out not to be.
 const ROUNDS_MAX: usize = 5;
+/// How often those in the room are asked who was in it at an earlier stay, once its members of now are known: for some two
+/// hours. After a restart it begins anew.
+const EARLIER_TRIES: usize = 12;
 /// How long a client waits for the members of a room.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -97,7 +106,8 @@ impl Rooms {
     async fn resume(&self) -> Result<(), StoreError> {
         let rows = self.store().range(&PARTIAL, &RoomNo(0), &RoomNo(u64::MAX), Order::Ascending, LIST_MAX).await?;
         for (number, record) in rows {
-            if record.whole_since.is_none()
+            let earlier = self.store().prefix(&STAYS, &number, Order::Ascending, 1).await?;
+            if (record.whole_since.is_none() || !earlier.is_empty())
                 && let Some(room) = self.get(number).await?
             {
                 self.complete_later(&room);
@@ -106,12 +116,13 @@ impl Rooms {
         Ok(())
     }
 
-    /// Waits until all members of a room are known, as long as somebody who asks for them can be expected to.
+    /// Waits until all members of a room are known, as long as somebody who asks for them can be expected to. Where nobody
+    /// of this server is left, nobody fetches them.
     ///
     /// # Errors
     /// [`RoomsError::Unreachable`] when it takes longer.
     pub async fn whole(&self, room: &Room) -> Result<(), RoomsError> {
-        if !room.view().partial {
+        if !is_awaited(room) {
             return Ok(());
         }
         let waiting = self.until_whole(room);
@@ -119,13 +130,13 @@ impl Rooms {
         self.parts.clock.timeout(PATIENCE, waiting).await.ok_or_else(late)
     }
 
-    /// Waits until all members of a room are known, however long that takes.
+    /// Waits until all members of a room are known, however long that takes, or nobody is left who fetches them.
     pub(in crate::rooms) async fn until_whole(&self, room: &Room) {
         loop {
             let done = self.writes.completions.done.notified();
             tokio::pin!(done);
             done.as_mut().enable();
-            if !room.view().partial {
+            if !is_awaited(room) {
                 return;
             }
             done.await;
@@ -153,7 +164,8 @@ impl Rooms {
                 tokio::pin!(joined);
                 joined.as_mut().enable();
                 // Where it cannot be read, there is nothing to hurry for.
-                if record.is_some() && self.partial_record(room).await.is_ok_and(|now| now != record) {
+                let now = self.store().get(&PARTIAL, &room.number);
+                if record.is_some() && now.await.is_ok_and(|now| now != record) {
                     return;
                 }
                 joined.await;
@@ -163,15 +175,33 @@ impl Rooms {
     }
 
     async fn try_to_complete(&self, room: &Arc<Room>, failures: usize) -> Result<Attempt, StoreError> {
-        let Some(record) = self.partial_record(room).await? else { return Ok(Attempt::Done) };
+        let Some(record) = self.store().get(&PARTIAL, &room.number).await? else { return Ok(Attempt::Done) };
+        let earlier = self.store().prefix(&STAYS, &room.number, Order::Ascending, STAYS_MAX).await?;
+        let lacks_members = record.whole_since.is_none();
+        if !lacks_members && earlier.is_empty() {
+            return Ok(Attempt::Done);
+        }
         if room.view().joined.is_empty() {
-            self.leave_incomplete(room).await?;
+            // Who comes back begins anew, with what is left of this stay.
+            if lacks_members {
+                self.forget_servers(room).await?;
+            }
+            return Ok(Attempt::Done);
+        }
+        if !lacks_members && failures >= EARLIER_TRIES {
+            self.give_up(room, &earlier).await?;
             return Ok(Attempt::Overtaken);
         }
-        for server in servers_in_turn(&record, failures) {
+        let record = if lacks_members { self.narrowed(room, record).await? } else { record };
+        let servers = if lacks_members {
+            servers_in_turn(&record, failures)
+        } else {
+            self.other_servers_in(room, SERVERS_MAX).await?
+        };
+        for server in servers {
             // For one server, so that those who never answer do not keep other rooms waiting for long.
             let _place = self.writes.completions.places.acquire().await;
-            match self.complete_from(room, &server, &record).await {
+            match self.complete_from(room, &server, &record, &earlier).await {
                 Ok(()) => return Ok(Attempt::Overtaken),
                 Err(ReceiveError::Store(error)) => return Err(error),
                 Err(error) => tracing::debug!(room = %room.id, %server, %error, "members cannot be had"),
@@ -191,27 +221,73 @@ impl Rooms {
         room: &Arc<Room>,
         server: &ServerName,
         record: &PartialRecord,
+        earlier: &[((RoomNo, EventNo), EventNo)],
     ) -> Result<(), ReceiveError> {
-        let join = self.parts.events.require(room.number, record.event).await?;
-        let fetching = Box::pin(self.fetch_whole(room, server, &join));
-        let whole = self.parts.clock.timeout(TIME_MAX, fetching).await;
-        let whole = whole.unwrap_or(Err(ReceiveError::Answer("it took too long")))?;
+        let (mut stays, mut current) = (Vec::new(), None);
+        let mut patience = TIME_MAX;
+        if record.whole_since.is_none() {
+            current = Some(self.stay_from(room, server, (record.event, None), TIME_MAX).await?);
+            patience = EARLIER_TIME;
+        }
+        let end = self.parts.clock.elapsed() + patience;
+        let mut failed = ReceiveError::Answer("no stay to ask for");
+        for ((_, join), last) in earlier {
+            let patience = end.saturating_sub(self.parts.clock.elapsed());
+            match self.stay_from(room, server, (*join, Some(*last)), patience).await {
+                Ok(stay) => stays.push(stay),
+                Err(ReceiveError::Store(error)) => return Err(error.into()),
+                Err(error) => failed = error,
+            }
+        }
+        if current.is_none() && stays.is_empty() {
+            return Err(failed);
+        }
+        stays.extend(current);
         for round in 0.. {
             let mut writer = self.writer(room).await;
             // Who holds the lock sees whether it was left, or joined anew, meanwhile: once what others have handed over can
             // be read.
             settled(self).await?;
-            if writer.view().joined.is_empty() || self.partial_record(room).await?.as_ref() != Some(record) {
+            let now = self.store().get(&PARTIAL, &room.number).await?;
+            if writer.view().joined.is_empty() || now.as_ref() != Some(record) {
                 return Ok(());
             }
-            if writer.complete(record, &join, whole, round < ROUNDS_MAX).await? {
+            if writer.complete(record, &stays, round < ROUNDS_MAX).await? {
                 writer.commit().await?;
                 break;
             }
         }
         self.writes.completions.done.notify_waiters();
-        tracing::info!(room = %room.id, %server, "all members of a room are known");
+        tracing::info!(room = %room.id, %server, stays = stays.len(), "all members of a room are known");
         Ok(())
+    }
+
+    /// A stay with its members, as a server tells them.
+    async fn stay_from(
+        &self,
+        room: &Arc<Room>,
+        server: &ServerName,
+        (join, last): (EventNo, Option<EventNo>),
+        patience: Duration,
+    ) -> Result<Stay, ReceiveError> {
+        let join = self.parts.events.require(room.number, join).await?;
+        let last = match last {
+            Some(last) => Some(self.parts.events.require(room.number, last).await?),
+            None => None,
+        };
+        let fetching = Box::pin(self.fetch_whole(room, server, &join));
+        let whole = self.parts.clock.timeout(patience, fetching).await;
+        Ok(Stay { whole: whole.unwrap_or(Err(ReceiveError::Answer("it took too long")))?, join, last })
+    }
+
+    /// Nobody tells who was in the room at earlier stays: their states stay as they are.
+    async fn give_up(&self, room: &Arc<Room>, stays: &[((RoomNo, EventNo), EventNo)]) -> Result<(), StoreError> {
+        tracing::info!(room = %room.id, stays = stays.len(), "who was in the room at earlier stays is not known");
+        let mut batch = Batch::new();
+        for (stay, _) in stays {
+            batch.delete(&STAYS, stay);
+        }
+        self.store().commit(batch).await.map(drop)
     }
 
     /// The state before the join, as the one who answered it gave it, with the members that a server tells now.
@@ -253,19 +329,12 @@ impl Rooms {
         self.parts.store.commit(batch).await?;
         Ok(whole)
     }
+}
 
-    /// Nobody is in the room any more: its members are not fetched.
-    async fn leave_incomplete(&self, room: &Arc<Room>) -> Result<(), StoreError> {
-        let mut writer = self.writer(room).await;
-        if !writer.view().joined.is_empty() {
-            return Ok(());
-        }
-        if let Some(record) = self.partial_record(room).await? {
-            writer.end_partial(&record).await?;
-            writer.commit().await?;
-        }
-        Ok(())
-    }
+/// Whether members of a room are missing, and fetched.
+fn is_awaited(room: &Room) -> bool {
+    let view = room.view();
+    view.partial && !view.joined.is_empty()
 }
 
 /// Whom to ask: always the one who answered the join, and of the others some after the other.

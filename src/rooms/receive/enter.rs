@@ -77,9 +77,8 @@ impl Rooms {
         let join = writer.arrive(join.into_pdu(), arrival).await?;
         writer.enter_partially(join.number, partial.as_deref()).await?;
         writer.commit().await?;
-        if partial.is_some() {
-            self.complete_later(&room);
-        }
+        // Also where the whole state came: states of an earlier stay may lack members.
+        self.complete_later(&room);
         Ok(room)
     }
 

@@ -15,7 +15,7 @@ use crate::store::{
             OUTBOX, OUTGOING, OUTGOING_LAST, REMOTE_DEVICE_LISTS, SERVER_KEYS,
         },
         rooms::{
-            AUTH_EDGES, AWAITED, GAPS, HEADS, MEMBERS, Membership, PARTIAL, ROOM_SERVERS, SERVER_ROOMS, STANDS,
+            AUTH_EDGES, AWAITED, GAPS, HEADS, MEMBERS, Membership, PARTIAL, ROOM_SERVERS, SERVER_ROOMS, STANDS, STAYS,
             TIMELINE,
         },
     },
@@ -70,6 +70,11 @@ impl Check<'_> {
         self.walk(&PARTIAL, |check, room, record| {
             check.is_room(PARTIAL.name, room)?;
             check.is_event(PARTIAL.name, room, record.event)
+        })?;
+        self.walk(&STAYS, |check, (room, join), last| {
+            check.is_room(STAYS.name, room)?;
+            check.is_event(STAYS.name, room, join)?;
+            check.is_event(STAYS.name, room, last)
         })
     }
 

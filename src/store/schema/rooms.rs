@@ -68,6 +68,9 @@ pub static PARTIAL: Table<RoomNo, PartialRecord> = Table::rows(46, "partial");
 
 /// The room's state before and after an event came, where that is not the state at the event: (room, order).
 pub static STANDS: Table<(RoomNo, i64), StandRecord> = Table::rows(47, "stands");
+/// Earlier stays of this server in a room whose states still lack members: the join with which one began, and its newest
+/// event. A room with one has a row of `PARTIAL`, too.
+pub static STAYS: Table<(RoomNo, EventNo), EventNo> = Table::rows(48, "stays");
 
 /// What is known of a room besides its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -51,7 +51,7 @@ struct Joined<'a> {
 }
 
 impl Known {
-    fn add(&mut self, event: &Value) -> String {
+    pub(crate) fn add(&mut self, event: &Value) -> String {
         let id = id_of(event);
         if let Some(key) = event["state_key"].as_str() {
             self.state.insert((event["type"].as_str().unwrap().to_owned(), key.to_owned()), id.clone());
@@ -71,7 +71,7 @@ impl Known {
     }
 
     /// What allows events.
-    fn chain_of<'k>(&'k self, mut open: Vec<&'k Value>) -> Vec<&'k Value> {
+    pub(crate) fn chain_of<'k>(&'k self, mut open: Vec<&'k Value>) -> Vec<&'k Value> {
         let mut chain = BTreeSet::new();
         while let Some(event) = open.pop() {
             let allowed_by = event["auth_events"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -199,6 +199,11 @@ impl Hosted {
     /// From now on members are left out of the answer to who asks for less.
     pub(crate) fn omit_members(&self) {
         self.omits.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on they are not.
+    pub(crate) fn name_members(&self) {
+        self.omits.store(false, Ordering::Relaxed);
     }
 
     /// What is answered to who has made a join: the state.

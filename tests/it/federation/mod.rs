@@ -10,7 +10,9 @@
 //! - `listeners`: what is served where
 //! - `history`, `paging`: what was said before, paged back to and read forwards
 //! - `partial`: rooms joined before their members are known
-//! - `partial_hostile`: the same where somebody means harm
+//! - `partial_hostile`: the same where somebody means harm; `partial_again`: where somebody leaves and comes
+//!   back, in a room of `partial_play`; `partial_killed`, `partial_long`: where the program is killed, and where much is
+//!   said meanwhile
 //! - `third_party`: people of whom only an e-mail address is known; `identity`: who knows whose it is
 //! - `policy_server`: rooms where a server looks at every event first
 //! - `faults`, `killed`, `killed_to_device`: what goes wrong there and here
@@ -44,7 +46,11 @@ mod outbound_failures;
 mod paging;
 mod pair;
 mod partial;
+mod partial_again;
 mod partial_hostile;
+mod partial_killed;
+mod partial_long;
+mod partial_play;
 mod policy_server;
 mod profile;
 mod reading;

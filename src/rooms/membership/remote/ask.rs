@@ -83,10 +83,11 @@ impl From<RemoteError> for RoomsError {
 }
 
 impl Rooms {
-    /// Whether this server is in a room: somebody of it has joined, or nobody of any other has.
+    /// Whether this server is in a room: somebody of it has joined, or nobody of any other has. Of a room whose members
+    /// never came nobody can say the latter.
     pub(in crate::rooms) fn stands_in(room: &Room) -> bool {
         let view = room.view();
-        !view.joined.is_empty() || view.servers.is_empty()
+        !view.joined.is_empty() || (view.servers.is_empty() && !view.partial)
     }
 
     /// The servers to ask about a room, the most promising first: those the client names, and those an invitation came

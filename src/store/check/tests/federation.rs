@@ -12,7 +12,7 @@ use crate::store::{
         },
         rooms::{
             AUTH_EDGES, AWAITED, AuthRecord, GAPS, GapRecord, HEADS, HeadRecord, PARTIAL, PartialRecord, ROOM_SERVERS,
-            SERVER_ROOMS, STANDS, ServerRoomRecord, StandRecord,
+            SERVER_ROOMS, STANDS, STAYS, ServerRoomRecord, StandRecord,
         },
     },
 };
@@ -68,10 +68,11 @@ async fn what_stands_beside_a_rooms_events_leads_to_them() {
         batch.put(&AWAITED, &(s.room, "$x".into(), nowhere), &());
         batch.put(&AUTH_EDGES, &(s.room, nowhere), &AuthRecord { auth_events: vec![], power_levels: false });
         batch.put(&PARTIAL, &s.room, &PartialRecord { event: nowhere, servers: vec![], whole_since: None });
+        batch.put(&STAYS, &(s.room, s.made[0].number), &nowhere);
     })
     .await;
     // The members are not those of the state in which the room is said to be.
-    assert_eq!(tables(&report), ["members", "heads", "stands", "gaps", "awaited", "auth_edges", "partial"]);
+    assert_eq!(tables(&report), ["members", "heads", "stands", "gaps", "awaited", "auth_edges", "partial", "stays"]);
 }
 
 #[tokio::test]
