@@ -93,12 +93,11 @@ impl Rooms {
     /// # Errors
     /// The store failed.
     pub async fn rename_everywhere(&self, user: UserNo, user_id: &UserId) -> Result<(), RoomsError> {
-        let profile = self.profile_of(user_id).await?;
         for one in self.user_rooms(user).await?.iter() {
             if one.record.membership != Membership::Join {
                 continue;
             }
-            match self.rename_in(&one.room, user_id, &profile).await {
+            match self.rename_in(&one.room, user_id).await {
                 Ok(()) => {}
                 Err(RoomsError::Store(error)) => return Err(error.into()),
                 Err(error) => tracing::debug!(%error, room = %one.room.id, "a member event was not renewed"),
@@ -107,10 +106,12 @@ impl Rooms {
         Ok(())
     }
 
-    async fn rename_in(&self, room: &Arc<Room>, user: &UserId, profile: &MemberProfile) -> Result<(), RoomsError> {
+    async fn rename_in(&self, room: &Arc<Room>, user: &UserId) -> Result<(), RoomsError> {
         let mut writer = self.writer(room).await;
         writer.for_the_house();
         let Some(member) = writer.member(user).await? else { return Ok(()) };
+        // With the room's lock, so that of two who rename at once neither writes what is older than what stands there.
+        let profile = self.profile_of(user).await?;
         let before = Member::read(&member.pdu.content);
         let same = before.displayname.as_deref() == profile.displayname.as_deref()
             && before.avatar_url.as_ref().map(|url| url.as_str()) == profile.avatar_url.as_deref();

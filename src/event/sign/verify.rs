@@ -113,7 +113,8 @@ fn server_of(user_id: Option<&str>, field: &str) -> Result<OwnedServerName, Veri
     user_id.map(|id| id.server_name().to_owned()).ok_or_else(|| missing(field))
 }
 
-/// The event as it may be used once its signatures were checked: where its content hash is wrong, its redacted form, under the same id.
+/// The event as it may be used once its signatures were checked: where its content hash is wrong, its redacted form, under
+/// the same id.
 ///
 /// # Errors
 /// None for an event that was read by [`Pdu::parse`].

@@ -13,12 +13,9 @@ use super::{
     known::{Known, Purpose},
     ring::KeyRing,
 };
-use crate::{
-    event::{
-        canonical::{DEPTH_MAX, Numbers, Object, Value, write_string},
-        sign::{SIGNATURES_MAX, read_signature},
-    },
-    store::StoreError,
+use crate::event::{
+    canonical::{DEPTH_MAX, Numbers, Object, Value, write_string},
+    sign::{SIGNATURES_MAX, read_signature},
 };
 
 /// Levels of a request around the events in it.
@@ -114,7 +111,10 @@ impl KeyRing {
 
     /// What is known without asking, with a failure of the store told as ours.
     pub(super) async fn known(&self, server: &ServerName) -> Result<Arc<Known>, VerifyError> {
-        self.0.known(server).await.map_err(unavailable)
+        self.0.known(server).await.map_err(|error| {
+            tracing::error!(%error, "keys of another server cannot be read");
+            VerifyError::Unavailable
+        })
     }
 
     /// Does a piece of work on one of as many threads as there are cores.
@@ -129,13 +129,6 @@ impl KeyRing {
         });
         done.await.unwrap_or(Err(VerifyError::Unavailable))
     }
-}
-
-/// The store failed.
-#[expect(clippy::needless_pass_by_value, reason = "it takes the place of what is there")]
-pub(super) fn unavailable(error: StoreError) -> VerifyError {
-    tracing::error!(%error, "keys of another server cannot be read or kept");
-    VerifyError::Unavailable
 }
 
 /// The canonical text of a request.

@@ -169,9 +169,7 @@ impl Ring {
         self.servers.insert(server.to_owned(), known.clone());
         Ok(known)
     }
-}
 
-impl Ring {
     /// The newest document of a server, as it came.
     pub(super) async fn document(&self, server: &ServerName) -> Result<Option<Arc<KeyDocumentRecord>>, StoreError> {
         match self.documents.get(server) {

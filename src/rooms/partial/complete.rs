@@ -1,9 +1,10 @@
 //! What becomes of a room that was joined without its members when they are there.
 //!
 //! Who leaves before that and comes back has stayed there several times, and the states of each stay lack members: it is
-//! begun at the oldest of them. Every state since a join lacked members, and may hold some that an event only claimed. So each event's states are
-//! made anew, in the order of the timeline, from the whole state before the join; an event that they do not allow
-//! changes nothing any more. Rows of members say then what they would say had the whole state come with the join.
+//! begun at the oldest of them. Every state since a join lacked members, and may hold some that an event only claimed. So
+//! each event's states are made anew, in the order of the timeline, from the whole state before the join; an event that
+//! they do not allow changes nothing any more, and one that was refused by mistake counts for what stands on it. Rows of
+//! members say then what they would say had the whole state come with the join.
 
 use std::{
     collections::{HashMap, HashSet},
